@@ -1,0 +1,1 @@
+//! The native protocol on the wire: headers, requests, responses (v3 and v4).

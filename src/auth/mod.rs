@@ -1,0 +1,43 @@
+//! Log-in: SASL PLAIN with an OIDC token as the password, a strict verifier, and the way from a token to
+//! a [`Principal`].
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use crate::principal::Principal;
+
+/// Somebody whose token was verified and who is exactly one active person or one service. Only this
+/// module makes one.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    principal: Principal,
+    token: TokenFacts,
+}
+
+/// What is kept of a token: never the token.
+#[derive(Clone, Debug)]
+pub struct TokenFacts {
+    /// `iss`.
+    pub issuer: Arc<str>,
+    /// `sub`, or the claim that named the person.
+    pub subject: Arc<str>,
+    /// `jti` if it has one, else the first 16 hex digits of the token's SHA-256.
+    pub id: Arc<str>,
+    /// `iat`.
+    pub issued_at: OffsetDateTime,
+    /// `exp`.
+    pub expires_at: OffsetDateTime,
+}
+
+impl Authenticated {
+    /// Who it is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Their token's facts.
+    pub fn token(&self) -> &TokenFacts {
+        &self.token
+    }
+}

@@ -1,0 +1,111 @@
+//! Every limit of the process, in one place, each with its reason.
+//!
+//! A limit that an operator may change stands in [`super::model::Limits`] and takes its default from here.
+
+use std::time::Duration;
+
+// === Before somebody is known ===
+
+/// TCP accept to READY. A driver needs milliseconds; a stranger should not hold a socket for longer.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The part of [`HANDSHAKE`] that TLS may take.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
+/// The body of one envelope before log-in: a token of 16 KiB, and room for what drivers say of themselves.
+pub const HANDSHAKE_ENVELOPE: usize = 32 * 1024;
+/// All bytes of one connection before log-in.
+pub const HANDSHAKE_BYTES: usize = 64 * 1024;
+/// Connections that have not logged in, all together.
+pub const UNAUTHENTICATED: usize = 1024;
+/// Connections that have not logged in, from one address. Loopback is exempt: agents and test beds share it.
+pub const UNAUTHENTICATED_PER_ADDRESS: usize = 64;
+/// Log-in attempts on one connection; Cassandra knows no limit.
+pub const LOGIN_ATTEMPTS: u32 = 3;
+/// A token's length: JWTs with many groups reach 8 KiB.
+pub const TOKEN: usize = 16 * 1024;
+
+// === A session ===
+
+/// The body of one envelope: `native_transport_max_frame_size` of Cassandra 4.1 and later.
+pub const ENVELOPE: usize = 16 * 1024 * 1024;
+/// The text of one statement.
+pub const STATEMENT: usize = 1024 * 1024;
+/// What one session may have read and not yet forwarded without asking the process-wide budget.
+pub const SESSION_BUFFER: usize = 64 * 1024;
+/// The process-wide budget for requests above [`SESSION_BUFFER`], waited for by not reading.
+pub const BUFFER_BUDGET: usize = 256 * 1024 * 1024;
+/// Requests in flight on one session; then the session stops reading.
+pub const IN_FLIGHT: usize = 2048;
+/// Statements that one session keeps prepared by itself.
+pub const SESSION_PREPARED: usize = 2048;
+/// Children of one batch.
+pub const BATCH_CHILDREN: usize = 1000;
+/// A write that makes no progress for this long ends the session.
+pub const WRITE_STALL: Duration = Duration::from_secs(30);
+/// The longest life of a session, whatever its token says.
+pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 3600);
+/// How long what is in flight may still take when a session ends because its token expired.
+pub const DRAIN: Duration = Duration::from_secs(30);
+/// How long an open session may take to acknowledge a revocation before its sockets are shut.
+pub const REVOCATION: Duration = Duration::from_millis(250);
+
+// === Towards the cluster ===
+
+/// Waiting for a lease; then the connection is closed, so that a driver tries elsewhere.
+pub const LEASE: Duration = Duration::from_secs(5);
+/// TCP, TLS and log-in of one upstream connection.
+pub const UPSTREAM_CONNECT: Duration = Duration::from_secs(5);
+/// One query of the control connection.
+pub const CONTROL_QUERY: Duration = Duration::from_secs(10);
+/// Looking up a name that the schema cache does not know.
+pub const NAME_LOOKUP: Duration = Duration::from_millis(200);
+/// Waiting for schema agreement and for the cache after a DDL statement.
+pub const SCHEMA_AGREEMENT: Duration = Duration::from_secs(10);
+/// The schema cache is read anew this often even when no event came.
+pub const SCHEMA_RECONCILE: Duration = Duration::from_secs(60);
+/// A cache that could not be reconciled for this long answers nothing any more (0x1001).
+pub const SCHEMA_STALE: Duration = Duration::from_secs(300);
+/// Prepared statements that the process knows, in bytes of their texts and keys.
+pub const PREPARED_BYTES: u64 = 64 * 1024 * 1024;
+/// Parsed texts kept for QUERY, in bytes.
+pub const STATEMENT_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+
+// === Identity providers ===
+
+/// A discovery document or key set.
+pub const IDP_BODY: usize = 256 * 1024;
+/// One fetch from an identity provider, connect included.
+pub const IDP_FETCH: Duration = Duration::from_secs(5);
+/// An unknown key id is asked for at most this often per issuer.
+pub const JWKS_REFETCH_FLOOR: Duration = Duration::from_secs(30);
+/// Key sets are renewed in the background this often.
+pub const JWKS_REFRESH: Duration = Duration::from_secs(300);
+/// Keys that could not be renewed for this long are used no more.
+pub const JWKS_MAX_STALE: Duration = Duration::from_secs(24 * 3600);
+/// Usable keys of one issuer.
+pub const JWKS_KEYS: usize = 100;
+/// Clock difference granted to `nbf` and `iat`; none to `exp`.
+pub const CLOCK_LEEWAY: Duration = Duration::from_secs(30);
+/// The longest life a token may claim (`exp - iat`).
+pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+// === SCIM ===
+
+/// The body of a Users request.
+pub const SCIM_USER_BODY: usize = 1024 * 1024;
+/// The body of a Groups request: a PUT of 50,000 members is 5 to 10 MiB.
+pub const SCIM_GROUP_BODY: usize = 32 * 1024 * 1024;
+/// Resources of one page.
+pub const SCIM_PAGE: usize = 500;
+/// Depth of a filter.
+pub const SCIM_FILTER_DEPTH: usize = 32;
+/// Writes of one SQLite transaction (group commit).
+pub const SCIM_GROUP_COMMIT: usize = 256;
+
+// === Audit ===
+
+/// Events waiting to be written; then sessions wait.
+pub const AUDIT_QUEUE: usize = 4096;
+/// Statement text in an audit line; longer text is cut there and marked.
+pub const AUDIT_TEXT: usize = 16 * 1024;
+/// Refusals that the status page remembers.
+pub const RECENT_REFUSALS: usize = 100;

@@ -1,0 +1,7 @@
+//! People and groups: what identity providers pushed, durable in a store, in memory for everybody who reads.
+//!
+//! In: writes of `scim`. Out: immutable [`State`] snapshots, one a commit.
+
+pub mod state;
+
+pub use state::{Group, Namespace, State, User};

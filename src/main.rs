@@ -1,0 +1,3 @@
+//! The `cqlgate` command.
+
+fn main() {}

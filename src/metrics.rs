@@ -1,0 +1,1 @@
+//! Counters and gauges, typed, one place. A leaf: everybody may count, nobody reads but `admin`.

@@ -1,0 +1,1 @@
+//! The promises of cqlgate, one module each, on a real Cassandra.
