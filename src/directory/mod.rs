@@ -2,6 +2,8 @@
 //!
 //! In: writes of `scim`. Out: immutable [`State`] snapshots, one a commit.
 
+mod names;
 pub mod state;
 
+pub use names::fold;
 pub use state::{Group, Namespace, State, User};
