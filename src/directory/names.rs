@@ -5,15 +5,20 @@ use std::sync::Arc;
 use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// The form in which `userName` and `displayName` are compared and kept unique: NFC of the text without
-/// case (RFC 8265 `UsernameCaseMapped`, which RFC 7644 5 asks for). Upper case first, so that letters
+/// case (RFC 8265 `UsernameCaseMapped`, which RFC 7644 5 asks for). By way of upper case, so that letters
 /// with several lower-case forms meet in one.
 pub fn fold(name: &str) -> Arc<str> {
     if name.is_ascii() {
         return name.to_ascii_lowercase().into();
     }
     let nfc = ComposingNormalizerBorrowed::new_nfc();
-    let folded: String =
-        nfc.normalize(name).chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+    let folded: String = nfc
+        .normalize(name)
+        .chars()
+        .flat_map(char::to_lowercase)
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect();
     nfc.normalize(&folded).as_ref().into()
 }
 
