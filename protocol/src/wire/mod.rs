@@ -4,6 +4,7 @@
 //! The specifications are `native_protocol_v3.spec` and `native_protocol_v4.spec` of Apache Cassandra;
 //! where the server differs from them, the server is followed and the place says so.
 
+pub mod client;
 pub mod error;
 pub mod header;
 pub mod opcode;
