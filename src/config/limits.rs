@@ -100,6 +100,8 @@ pub const SCIM_PAGE: usize = 500;
 pub const SCIM_FILTER_DEPTH: usize = 32;
 /// Writes of one SQLite transaction (group commit).
 pub const SCIM_GROUP_COMMIT: usize = 256;
+/// Writes that wait for the one writer; then senders wait.
+pub const SCIM_QUEUE: usize = 1024;
 
 // === Audit ===
 
