@@ -111,14 +111,24 @@ pub struct SessionStatus {
 pub struct RefusalStatus {
     /// When, RFC 3339.
     pub at: String,
+    /// What kind of event: `login`, `data`, `ddl`, ..
+    pub event: &'static str,
+    /// `refused`, or `observed`: policy would refuse, the cluster only observes.
+    pub verdict: &'static str,
+    /// The cluster, or empty.
+    pub cluster: String,
     /// Who, or empty.
     pub name: String,
+    /// Their identity, or empty.
+    pub identity: String,
     /// Where from.
     pub client: String,
     /// What was tried.
     pub what: String,
     /// Why it was refused.
     pub reason: String,
+    /// The rule that refused it, `file:line`, or empty.
+    pub rule: String,
     /// The reference that the client was told.
     pub reference: String,
 }

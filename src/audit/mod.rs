@@ -1,92 +1,173 @@
-//! The audit log: who did what, one JSON line each, in a bounded queue.
+//! The audit log: who did what, one JSON line each.
+//!
+//! In: an [`Event`] for each log-in, refusal, definition and whatever else must be on record, before the
+//! request it is about is forwarded or answered. Out: lines in a file, and the latest refusals for the
+//! status page. Between them is a bounded queue: when it is full, because the disk is slow or gone, sessions
+//! wait. Nothing is dropped.
+//!
+//! What the caller pays is a lock and a move; texts are blanked, cut and written by a thread of its own.
 
-use std::net::SocketAddr;
+mod event;
+mod file;
+mod line;
+mod queue;
+pub mod text;
+mod writer;
+
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use serde::Serialize;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 
-/// One line of the audit log. Never holds a token or a bound value.
-#[derive(Clone, Debug, Serialize)]
-pub struct Event {
-    /// What happened.
-    pub event: Kind,
-    /// The cluster's configured name, where one is concerned.
-    pub cluster: Option<Arc<str>>,
-    /// The session, unique in this process.
-    pub session: Option<u64>,
-    /// Where from.
-    pub client: Option<SocketAddr>,
-    /// Who.
-    pub who: Option<Arc<Who>>,
-    /// Driver name and version, as the client says.
-    pub driver: Option<Arc<str>>,
-    /// The statement's kind: SELECT, UPDATE, CREATE_TABLE, ..
-    pub statement: Option<&'static str>,
-    /// Its text, EXECUTE resolved; passwords are blanked.
-    pub text: Option<Arc<str>>,
-    /// The keyspace in use.
-    pub keyspace: Option<Arc<str>>,
-    /// What it needed: `SELECT <table k.t>`.
-    pub resources: Vec<String>,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why, for the operator.
-    pub reason: Option<String>,
-    /// The deciding rule: `file:line`.
-    pub rule: Option<String>,
-    /// The group it came through.
-    pub group: Option<Arc<str>>,
-    /// The reference that the client was told.
-    pub reference: Option<String>,
+pub use event::{Event, Kind, Verdict, Who};
+
+use crate::config::model::{self, AuditData};
+use crate::metrics::Metrics;
+use crate::status::RefusalStatus;
+use file::AuditFile;
+use queue::Queue;
+use writer::{Recent, Writer};
+
+/// Why the audit log could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The file cannot be opened or made.
+    #[error("cannot open the audit file {path}: {source}")]
+    Open {
+        /// As configured.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The writer thread could not be started.
+    #[error("cannot start the audit writer: {0}")]
+    Thread(std::io::Error),
+    /// The system gives no random numbers.
+    #[error("no random numbers for event ids")]
+    Random,
 }
 
-/// What an event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A log-in, taken or refused.
-    Login,
-    /// A session's end that the gateway decided: revoked, expired.
-    SessionEnd,
-    /// A data statement: SELECT, INSERT, UPDATE, DELETE, BATCH.
-    Data,
-    /// A definition: CREATE, DROP, TRUNCATE.
-    Ddl,
-    /// Anything else that was judged.
-    Other,
-    /// A SCIM write.
-    Scim,
-    /// A policy reload.
-    Policy,
+/// The handle that everybody records with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    shared: Arc<Shared>,
 }
 
-/// The verdict of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Permitted, forwarded, done.
-    Permitted,
-    /// Refused.
-    Refused,
-    /// Policy refuses, the cluster only observes.
-    Observed,
+#[derive(Debug)]
+struct Shared {
+    queue: Queue,
+    recent: Recent,
+    data: AuditData,
+    metrics: Arc<Metrics>,
 }
 
-/// Who an event is about.
-#[derive(Clone, Debug, Serialize)]
-pub struct Who {
-    /// `person` or `service`.
-    pub kind: &'static str,
-    /// The identity's configured name.
-    pub identity: Arc<str>,
-    /// The SCIM id (persons).
-    pub scim_id: Option<Arc<str>>,
-    /// `userName`, or the service's name.
-    pub name: Arc<str>,
-    /// The token's issuer.
-    pub issuer: Arc<str>,
-    /// The token's subject.
-    pub subject: Arc<str>,
-    /// The token's id: `jti`, or part of its hash.
-    pub token_id: Arc<str>,
+/// Keeps the writer running; dropped, it writes what is queued and ends it.
+#[derive(Debug)]
+pub struct AuditGuard {
+    audit: Audit,
+    thread: Option<JoinHandle<()>>,
 }
+
+impl Audit {
+    /// Opens the file (made 0600 if it is missing, appended to) and starts the writer.
+    pub fn start(config: &model::Audit, metrics: Arc<Metrics>) -> Result<(Self, AuditGuard), AuditError> {
+        let file = AuditFile::open(&config.file)
+            .map_err(|source| AuditError::Open { path: config.file.clone(), source })?;
+        let run = random_name().ok_or(AuditError::Random)?;
+        let shared = Arc::new(Shared {
+            queue: Queue::new(metrics.audit_queue.clone()),
+            recent: Recent::default(),
+            data: config.data,
+            metrics,
+        });
+        let writer = Writer::new(file, run, Arc::clone(&shared));
+        let thread = std::thread::Builder::new()
+            .name("audit".into())
+            .spawn(move || writer.run())
+            .map_err(AuditError::Thread)?;
+        let audit = Self { shared };
+        Ok((audit.clone(), AuditGuard { audit, thread: Some(thread) }))
+    }
+
+    /// Does the configuration want a line for each permitted data statement? If not, count it and do not
+    /// make an event.
+    pub fn wants_data(&self) -> bool {
+        self.shared.data == AuditData::All
+    }
+
+    /// Records an event if there is room. A full queue gives it back: [`Self::record`] it, and read
+    /// nothing more from the client meanwhile.
+    pub fn try_record(&self, event: Event) -> Result<(), Box<Event>> {
+        self.shared.queue.try_push(event)
+    }
+
+    /// Records an event, waiting for room as long as it takes.
+    pub async fn record(&self, event: Event) {
+        let Err(mut event) = self.try_record(event) else { return };
+        self.shared.metrics.audit_waits.inc();
+        loop {
+            let room = self.shared.queue.room();
+            tokio::pin!(room);
+            // Registered before the second try, so that room made between the two is not missed.
+            room.as_mut().enable();
+            match self.try_record(*event) {
+                Ok(()) => return,
+                Err(back) => event = back,
+            }
+            room.await;
+        }
+    }
+
+    /// Waits until all that was recorded before is written and synced to the disk.
+    pub async fn flush(&self) {
+        // A writer that is gone has written all it could: there is nothing left to wait for.
+        let _ = self.shared.queue.flush().await;
+    }
+
+    /// Opens the file anew before the next line: the way to rotate it is to move it away, then call this.
+    pub fn reopen(&self) {
+        self.shared.queue.reopen();
+    }
+
+    /// The latest refusals, newest first.
+    pub fn recent_refusals(&self) -> Vec<RefusalStatus> {
+        self.shared.recent.newest_first()
+    }
+
+    /// Events that wait to be written.
+    pub fn queued(&self) -> usize {
+        self.shared.queue.len()
+    }
+
+    /// Why the file cannot be written right now, if it cannot. Not ready, while this is so.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.recent.trouble()
+    }
+}
+
+impl Drop for AuditGuard {
+    fn drop(&mut self) {
+        self.audit.shared.queue.close();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the writer was reported by the panic hook; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A short name that a client is told and an operator finds in the log: 8 letters and digits (40 random
+/// bits) that nobody mistakes for each other when they are read out (base32 of Crockford).
+pub fn reference() -> String {
+    // aws-lc's generator is seeded once and cannot fail later; a name without randomness is still a name.
+    random_name().unwrap_or_else(|| "00000000".into())
+}
+
+fn random_name() -> Option<String> {
+    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let mut bytes = [0; 8];
+    SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(bytes.iter().filter_map(|b| ALPHABET.get(usize::from(b % 32))).map(|&c| char::from(c)).collect())
+}
+
+#[cfg(test)]
+mod tests;

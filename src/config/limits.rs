@@ -107,6 +107,10 @@ pub const SCIM_QUEUE: usize = 1024;
 
 /// Events waiting to be written; then sessions wait.
 pub const AUDIT_QUEUE: usize = 4096;
+/// Statement text that waits with them, in bytes: 4096 texts of 1 MiB would be 4 GiB.
+pub const AUDIT_QUEUE_TEXT: usize = 32 * 1024 * 1024;
+/// How long the end of the process waits for a failing audit file.
+pub const AUDIT_CLOSE: Duration = Duration::from_secs(5);
 /// Statement text in an audit line; longer text is cut there and marked.
 pub const AUDIT_TEXT: usize = 16 * 1024;
 /// Refusals that the status page remembers.
