@@ -115,3 +115,17 @@ pub const AUDIT_CLOSE: Duration = Duration::from_secs(5);
 pub const AUDIT_TEXT: usize = 16 * 1024;
 /// Refusals that the status page remembers.
 pub const RECENT_REFUSALS: usize = 100;
+
+// === Files of the operator ===
+
+/// The configuration file.
+pub const CONFIG_FILE: usize = 1024 * 1024;
+
+/// One policy file. The largest policies in the field have some thousand lines.
+pub const POLICY_FILE: usize = 1024 * 1024;
+/// Policy files of one cluster.
+pub const POLICY_FILES: usize = 256;
+/// Rules of one cluster: each reload looks at every pair of a GRANT and a DENY.
+pub const POLICY_RULES: usize = 10_000;
+/// Findings that are kept of one policy; more help nobody.
+pub const POLICY_FINDINGS: usize = 100;

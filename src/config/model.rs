@@ -26,6 +26,12 @@ pub struct Config {
     pub admin: Listener,
     /// The audit log.
     pub audit: Audit,
+    /// The folder of the file, which relative paths are relative to.
+    #[serde(skip)]
+    pub folder: PathBuf,
+    /// What the file says that its author should look at.
+    #[serde(skip)]
+    pub warnings: Vec<super::diagnostic::Diagnostic>,
 }
 
 /// `[directory]`.
