@@ -70,7 +70,7 @@ fn directory(dice: &mut Dice) -> State {
                 external_id: None,
                 user_name: dice.of(&NAMES).into(),
                 active: dice.below(8) > 0,
-                attributes: serde_json::Map::default(),
+                attributes: Arc::default(),
                 created: now,
                 last_modified: now,
                 epoch: 0,
@@ -83,7 +83,7 @@ fn directory(dice: &mut Dice) -> State {
                 external_id: None,
                 display_name: dice.of(&NAMES).into(),
                 members: rpds::HashTrieSetSync::default(),
-                attributes: serde_json::Map::default(),
+                attributes: Arc::default(),
                 created: now,
                 last_modified: now,
             };
