@@ -129,3 +129,7 @@ pub const POLICY_FILES: usize = 256;
 pub const POLICY_RULES: usize = 10_000;
 /// Findings that are kept of one policy; more help nobody.
 pub const POLICY_FINDINGS: usize = 100;
+/// Policy files are looked at this often: an edit is in force within a few seconds.
+pub const POLICY_POLL: Duration = Duration::from_secs(2);
+/// A change is looked at again after this long, and taken if nothing has moved since.
+pub const POLICY_SETTLE: Duration = Duration::from_millis(250);

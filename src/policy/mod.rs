@@ -25,8 +25,10 @@ mod pattern;
 mod rule;
 mod set;
 mod validate;
+mod watch;
 
 pub use decide::{Decision, Denial, Permit, RuleId, decide, decide_naming, refusal};
 pub use grants::{Explanation, Grants};
 pub use set::{PolicySet, PolicySource};
 pub use validate::Catalogue;
+pub use watch::{Policies, Reload};
