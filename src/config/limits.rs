@@ -54,6 +54,16 @@ pub const REVOCATION: Duration = Duration::from_millis(250);
 pub const LEASE: Duration = Duration::from_secs(5);
 /// TCP, TLS and log-in of one upstream connection.
 pub const UPSTREAM_CONNECT: Duration = Duration::from_secs(5);
+/// Log-ins to one cluster at the same moment: each costs a node 60 to 130 ms of bcrypt, on four threads.
+pub const UPSTREAM_LOG_INS: usize = 2;
+/// The pause after a first failure to connect to a cluster; it doubles up to [`UPSTREAM_BACKOFF_LONGEST`].
+pub const UPSTREAM_BACKOFF_FIRST: Duration = Duration::from_millis(100);
+/// The longest pause between two tries to connect to a cluster.
+pub const UPSTREAM_BACKOFF_LONGEST: Duration = Duration::from_secs(5);
+/// The pause after a node refused the service account: only a person can heal that.
+pub const UPSTREAM_REFUSED_BACKOFF: Duration = Duration::from_secs(30);
+/// A warm connection is replaced after about this long, so that none outlives a changed password for good.
+pub const WARM_AGE: Duration = Duration::from_mins(30);
 /// One query of the control connection.
 pub const CONTROL_QUERY: Duration = Duration::from_secs(10);
 /// Looking up a name that the schema cache does not know.
