@@ -1,1 +1,3 @@
 //! The promises of cqlgate, one module each, on a real Cassandra.
+
+mod kit;

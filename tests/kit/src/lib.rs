@@ -1,1 +1,16 @@
-//! Real parts for the tests and the demo.
+//! Real parts for the tests and the demo: Cassandra, drivers, the gateway as a process, hostile peers.
+//!
+//! Everything here ends with the process that started it, whatever ended that one ([`process`]), and a part
+//! that the machine lacks is a failure with the way to get it in its first line ([`parts`]).
+
+pub mod cassandra;
+pub mod cql;
+pub mod parts;
+pub mod place;
+pub mod process;
+pub mod python;
+pub mod scratch;
+pub mod trouble;
+
+pub use cassandra::Cassandra;
+pub use trouble::{Result, Trouble};

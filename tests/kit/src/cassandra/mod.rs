@@ -1,0 +1,11 @@
+//! A real Cassandra 5.0 node: fetched once, started in about ten seconds, gone with its owner.
+
+mod fetch;
+mod node;
+mod service;
+
+pub use node::{Cassandra, Options};
+pub use service::{SERVICE_GRANTS, SERVICE_ROLE};
+
+/// The release that the tests run on.
+pub const RELEASE: &str = "5.0.9";

@@ -1,0 +1,148 @@
+//! The test kit keeps its own promises: a real node, a keyspace for each test, nothing left behind.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cqlgate_testkit::Cassandra;
+use cqlgate_testkit::cassandra::SERVICE_ROLE;
+use cqlgate_testkit::cql::{Cql, CqlError};
+use cqlgate_testkit::process::Process;
+use cqlgate_testkit::python::Python;
+use cqlgate_testkit::scratch::Scratch;
+
+#[tokio::test]
+async fn a_keyspace_of_its_own_for_each_test() {
+    let node = Cassandra::shared().await;
+    let (one, two) = (node.keyspace("kit").await, node.keyspace("kit").await);
+    assert_ne!(one, two);
+    let mut cql = node.superuser().await.unwrap();
+    for keyspace in [&one, &two] {
+        cql.query(&format!("CREATE TABLE {keyspace}.t (k int PRIMARY KEY, v text)")).await.unwrap();
+    }
+    cql.query(&format!("INSERT INTO {one}.t (k, v) VALUES (1, 'a')")).await.unwrap();
+    let select = cql.prepare(&format!("SELECT v FROM {one}.t WHERE k = ?")).await.unwrap();
+    let rows = cql.execute(&select, &[Some(&1_i32.to_be_bytes())]).await.unwrap().rows();
+    assert_eq!(rows.texts("v"), ["a"]);
+    assert!(cql.rows(&format!("SELECT v FROM {two}.t")).await.unwrap().rows.is_empty());
+}
+
+#[tokio::test]
+async fn the_service_account_can_work_and_is_no_superuser() {
+    let node = Cassandra::shared().await;
+    let keyspace = node.keyspace("service").await;
+    let (name, password) = node.service_account().await;
+    assert_eq!(name, SERVICE_ROLE);
+    let mut cql = Cql::connect(node.addr(), name, &password).await.unwrap();
+    for statement in [
+        format!("CREATE TABLE {keyspace}.t (k int PRIMARY KEY, v int)"),
+        format!("INSERT INTO {keyspace}.t (k, v) VALUES (1, 1)"),
+        format!("SELECT * FROM {keyspace}.t"),
+        format!("TRUNCATE {keyspace}.t"),
+        "SELECT prepared_id, logged_keyspace, query_string FROM system.prepared_statements".into(),
+        "SELECT * FROM system_schema.tables".into(),
+        "SELECT * FROM system.local".into(),
+        "SELECT * FROM system.peers_v2".into(),
+        format!("DROP TABLE {keyspace}.t"),
+        format!("DROP KEYSPACE {keyspace}"),
+    ] {
+        cql.query(&statement).await.unwrap_or_else(|e| panic!("{statement}: {e}"));
+    }
+    for statement in ["CREATE ROLE intruder", "SELECT * FROM system_auth.roles", "LIST ALL PERMISSIONS"] {
+        match cql.query(statement).await {
+            Err(CqlError::Server { code: 0x2100, .. }) => {}
+            other => panic!("{statement}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused() {
+    let node = Cassandra::shared().await;
+    let trouble = Cql::connect(node.addr(), "cassandra", "wrong").await.unwrap_err();
+    assert!(trouble.to_string().starts_with("0x0100"), "{trouble}");
+}
+
+#[tokio::test]
+async fn the_python_driver_and_cqlsh_work() {
+    let (node, python) = (Cassandra::shared().await, Python::shared().await);
+    let script = "import sys\nfrom cassandra.cluster import Cluster\nfrom cassandra.auth import PlainTextAuthProvider\n\
+         c = Cluster([sys.argv[1]], auth_provider=PlainTextAuthProvider('cassandra', input()))\n\
+         print(c.connect().execute('SELECT cluster_name FROM system.local').one()[0])\nc.shutdown()";
+    let ip = node.addr().ip().to_string();
+    let printed = python.text(script).args([&ip]).input("cassandra\n").ok().await.unwrap();
+    assert_eq!(printed.trim(), "cqlgate-test");
+
+    let args = ["-u", "cassandra", "-p", "cassandra", "-e", "SHOW HOST", &ip];
+    let printed = python.cqlsh().args(args).ok().await.unwrap();
+    assert!(printed.contains("Connected to cqlgate-test"), "{printed}");
+}
+
+/// Runs as a process of its own, for the test below: it owns a node (or a stand-in) until it is killed.
+#[tokio::test]
+#[ignore = "is run by nothing_survives_a_killed_owner, in a process that is killed"]
+async fn owner_of_a_node() {
+    let what = std::env::var("CQLGATE_TESTKIT_OWN").unwrap_or_default();
+    if what == "node" {
+        let node = Cassandra::start(cqlgate_testkit::cassandra::Options::default()).await.unwrap();
+        println!("owning {} {}", node.process().pid(), node.folder().display());
+        std::future::pending::<()>().await;
+    } else if what == "stubborn" {
+        let scratch = Scratch::new("stubborn").unwrap();
+        let mut shell = Command::new("sh");
+        // Takes no TERM, and writes in its folder as long as it lives.
+        shell.args(["-c", "trap '' TERM; while :; do echo x >\"$0/noise\"; done"]).arg(scratch.path());
+        let process = Process::spawn("stubborn", &scratch, Duration::from_millis(300), &shell).unwrap();
+        println!("owning {} {}", process.pid(), scratch.path().display());
+        std::future::pending::<()>().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_survives_a_killed_owner() {
+    for what in ["stubborn", "node"] {
+        let mut owner = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "kit::owner_of_a_node", "--ignored", "--nocapture", "--test-threads=1"])
+            .env("CQLGATE_TESTKIT_OWN", what)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = std::io::BufReader::new(owner.stdout.take().unwrap());
+        let line = tokio::task::spawn_blocking(move || {
+            use std::io::BufRead;
+            // The test runner's own words may stand before it on the line.
+            let line = stdout.lines().map_while(Result::ok).find(|line| line.contains("owning ")).unwrap();
+            line.split_once("owning ").unwrap().1.to_owned()
+        });
+        let line = tokio::time::timeout(Duration::from_mins(4), line).await.unwrap().unwrap();
+        let (pid, folder) = line.split_once(' ').unwrap();
+        let (pid, folder) = (Path::new("/proc").join(pid), Path::new(folder));
+        assert!(pid.exists() && folder.exists(), "{line}");
+
+        owner.kill().unwrap(); // SIGKILL: it cannot clean up after itself
+        owner.wait().unwrap();
+
+        // The folder goes last, when its process is gone; nobody tells us, so this looks until it is so.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while folder.exists() {
+            assert!(Instant::now() < deadline, "{} is still there", folder.display());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(!pid.exists(), "{what} outlived its folder");
+    }
+}
+
+#[tokio::test]
+async fn a_process_is_told_apart_alive_and_ended() {
+    let scratch = Scratch::new("told").unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "echo one; echo two >&2; exit 7"]);
+    let process = Process::spawn("told", &scratch, Duration::ZERO, &shell).unwrap();
+    assert_eq!(process.ended(Duration::from_secs(10)).await.unwrap(), 7);
+    let limit = Duration::from_secs(10);
+    let (_, next) = process.wait_for_line(0, limit, "one", |line| line == "one").await.unwrap();
+    process.wait_for_line(next, limit, "two", |line| line == "two").await.unwrap();
+    let trouble = process.wait_for_line(0, limit, "three", |line| line == "three").await.unwrap_err();
+    assert!(trouble.to_string().starts_with("told ended before three"), "{trouble}");
+}
