@@ -78,16 +78,13 @@ async fn the_python_driver_and_cqlsh_work() {
     assert!(printed.contains("Connected to cqlgate-test"), "{printed}");
 }
 
-/// Runs as a process of its own, for the test below: it owns a node (or a stand-in) until it is killed.
-#[tokio::test]
-#[ignore = "is run by nothing_survives_a_killed_owner, in a process that is killed"]
-async fn owner_of_a_node() {
-    let what = std::env::var("CQLGATE_TESTKIT_OWN").unwrap_or_default();
+/// Owns a node, or a stand-in that ends less willingly, until it is killed itself.
+async fn own(what: &str) {
     if what == "node" {
         let node = Cassandra::start(cqlgate_testkit::cassandra::Options::default()).await.unwrap();
         println!("owning {} {}", node.process().pid(), node.folder().display());
         std::future::pending::<()>().await;
-    } else if what == "stubborn" {
+    } else {
         let scratch = Scratch::new("stubborn").unwrap();
         let mut shell = Command::new("sh");
         // Takes no TERM, and writes in its folder as long as it lives.
@@ -100,9 +97,13 @@ async fn owner_of_a_node() {
 
 #[tokio::test]
 async fn nothing_survives_a_killed_owner() {
+    // This very test, run again as a process of its own, is the owner that gets killed.
+    if let Ok(what) = std::env::var("CQLGATE_TESTKIT_OWN") {
+        return own(&what).await;
+    }
     for what in ["stubborn", "node"] {
         let mut owner = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "kit::owner_of_a_node", "--ignored", "--nocapture", "--test-threads=1"])
+            .args(["--exact", "kit::nothing_survives_a_killed_owner", "--nocapture", "--test-threads=1"])
             .env("CQLGATE_TESTKIT_OWN", what)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
