@@ -1,11 +1,38 @@
 //! Log-in: SASL PLAIN with an OIDC token as the password, a strict verifier, and the way from a token to
 //! a [`Principal`].
+//!
+//! In: the bytes of an `AUTH_RESPONSE`, the directory. Out: [`Authenticated`], or a [`LoginError`] that knows
+//! what the client may hear. The files in the order a token meets them: `sasl`, `authenticator`, `jws`
+//! (with `json`), `keys` (with `key_set` and `fetch`), `rules`, `matching`.
+
+mod authenticator;
+mod clock;
+mod error;
+mod fetch;
+mod json;
+mod jws;
+mod key_set;
+mod keys;
+mod matching;
+mod rules;
+mod sasl;
+mod token_error;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use time::OffsetDateTime;
 
 use crate::principal::Principal;
+
+pub use authenticator::{AuthError, Authenticator, IssuerHealth};
+pub use error::{ClientResponse, LoginError};
+pub use fetch::{AddressError, TrustError};
+pub use json::JsonError;
+pub use sasl::{Credentials, CredentialsError};
+pub use token_error::{Part, Shown, TokenError};
 
 /// Somebody whose token was verified and who is exactly one active person or one service. Only this
 /// module makes one.

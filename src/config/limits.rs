@@ -93,6 +93,18 @@ pub const JWKS_REFRESH: Duration = Duration::from_secs(300);
 pub const JWKS_MAX_STALE: Duration = Duration::from_secs(24 * 3600);
 /// Usable keys of one issuer.
 pub const JWKS_KEYS: usize = 100;
+/// After a failed fetch the next one waits this long, then twice as long each time, up to [`JWKS_REFETCH_FLOOR`].
+pub const JWKS_RETRY: Duration = Duration::from_secs(1);
+/// Keys of one issuer that share a key id and an algorithm; each costs a signature check.
+pub const JWKS_SAME_KID: usize = 4;
+/// Nesting of the JSON in a token or a key set: Keycloak's claims have four levels.
+pub const JSON_DEPTH: usize = 16;
+/// A key id.
+pub const KEY_ID: usize = 256;
+/// A subject, a username, or another claim that names somebody: OpenID Connect grants `sub` 255 characters.
+pub const SUBJECT: usize = 255;
+/// Verified tokens that are remembered, so that a driver's pool does not cost a signature check a connection.
+pub const TOKEN_CACHE: u64 = 16 * 1024;
 /// Clock difference granted to `nbf` and `iat`; none to `exp`.
 pub const CLOCK_LEEWAY: Duration = Duration::from_secs(30);
 /// The longest life a token may claim (`exp - iat`).

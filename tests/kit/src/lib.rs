@@ -5,6 +5,7 @@
 
 pub mod cassandra;
 pub mod cql;
+pub mod issuer;
 pub mod parts;
 pub mod place;
 pub mod process;

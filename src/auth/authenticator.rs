@@ -1,0 +1,403 @@
+//! Who somebody is, from what their driver sent.
+//!
+//! In: an `AUTH_RESPONSE`, the identities that the cluster accepts, the directory. Out: [`Authenticated`] or
+//! [`LoginError`]. Tokens that verified are remembered by their SHA-256, so that a pool of connections costs
+//! one signature check; what is remembered counts only under the key set it was verified with, and its
+//! times and its person are looked at each time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use time::OffsetDateTime;
+use tokio::task::JoinSet;
+
+use super::clock::{Clock, SystemClock};
+use super::error::LoginError;
+use super::fetch::{self, AddressError, Fetcher, TrustError};
+use super::jws::Jws;
+use super::keys::{Adopted, IssuerKeys, Source, Timing};
+use super::matching::{Matching, Named};
+use super::rules::{Rules, Times};
+use super::sasl::Credentials;
+use super::token_error::{Shown, TokenError};
+use super::{Authenticated, TokenFacts};
+use crate::config::limits;
+use crate::config::model::{Identity, Service};
+use crate::directory;
+use crate::principal::Principal;
+
+/// Log-in for all configured identities. Shared by all sessions.
+#[derive(Debug)]
+pub struct Authenticator {
+    issuers: Vec<Issuer>,
+    by_issuer: HashMap<String, usize>,
+    remembered: moka::sync::Cache<[u8; 32], Arc<Remembered>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// The configuration cannot be used for log-in.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// No identity: nobody could ever log in.
+    #[error("no [[identity]]: nobody could log in")]
+    NoIdentity,
+    /// Two identities have the same name or issuer: a token would belong to both.
+    #[error("two identities have the {0} {1:?}")]
+    Twice(&'static str, String),
+    /// An address that keys will not be fetched from.
+    #[error("identity {0:?}: {1} {2}")]
+    Address(String, &'static str, #[source] AddressError),
+    /// A template, or a query in the issuer.
+    #[error("identity {0:?}: issuer must name one issuer, without template or query")]
+    Issuer(String),
+    /// No audience, an empty one, or none of something else that must be there.
+    #[error("identity {0:?}: {1} must have at least one entry, none of them empty")]
+    Empty(String, &'static str),
+    /// An algorithm that is not supported.
+    #[error("identity {0:?}: algorithm {1:?} is not one of RS256, PS256, ES256, ES384, EdDSA")]
+    Algorithm(String, String),
+    /// A SCIM attribute that cannot name a person.
+    #[error("identity {0:?}: subject.scim {1:?} is not one of externalId, userName, id")]
+    Attribute(String, String),
+    /// `subject.claim` is empty.
+    #[error("identity {0:?}: subject.claim is empty")]
+    Claim(String),
+    /// Trust anchors.
+    #[error("identity {0:?}: {1}")]
+    Trust(String, #[source] TrustError),
+    /// A service of an identity that does not exist.
+    #[error("service {0:?}: there is no identity {1:?}")]
+    ServiceIdentity(String, String),
+    /// A service without claims would be everybody.
+    #[error("service {0:?}: claims must have at least one entry")]
+    ServiceClaims(String),
+    /// Two services of one identity have the same name.
+    #[error("two services of identity {1:?} have the name {0:?}")]
+    ServiceTwice(String, String),
+}
+
+/// How an issuer's keys are.
+#[derive(Clone, Debug)]
+pub struct IssuerHealth {
+    /// The identity's name.
+    pub identity: Arc<str>,
+    /// Its issuer.
+    pub issuer: Arc<str>,
+    /// Are there keys that tokens can be verified with?
+    pub healthy: bool,
+    /// What is wrong or was left out, for people; empty if nothing.
+    pub detail: String,
+    /// The ids of the keys in force.
+    pub key_ids: Vec<String>,
+    /// When they were last fetched.
+    pub keys_fetched: Option<OffsetDateTime>,
+}
+
+#[derive(Debug)]
+struct Issuer {
+    name: Arc<str>,
+    url: Arc<str>,
+    rules: Rules,
+    matching: Matching,
+    keys: Arc<IssuerKeys>,
+}
+
+/// A token that verified.
+#[derive(Debug)]
+struct Remembered {
+    issuer: usize,
+    generation: u64,
+    times: Times,
+    named: Named,
+    /// `sub`.
+    subject: Arc<str>,
+    token_id: Arc<str>,
+    issued_at: OffsetDateTime,
+    expires_at: OffsetDateTime,
+    /// For the cache alone: how long it may stay.
+    left: Duration,
+}
+
+impl Authenticator {
+    /// Checks the identities and services. Nothing is fetched before [`Authenticator::run`] or the first
+    /// log-in.
+    pub fn new(identities: &[Identity], services: &[Service]) -> Result<Self, AuthError> {
+        Self::with(identities, services, Arc::new(SystemClock), Timing::default())
+    }
+
+    pub(super) fn with(
+        identities: &[Identity],
+        services: &[Service],
+        clock: Arc<dyn Clock>,
+        timing: Timing,
+    ) -> Result<Self, AuthError> {
+        if identities.is_empty() {
+            return Err(AuthError::NoIdentity);
+        }
+        check_services(identities, services)?;
+        let mut by_issuer = HashMap::new();
+        let mut issuers: Vec<Issuer> = Vec::new();
+        for (index, identity) in identities.iter().enumerate() {
+            if issuers.iter().any(|i| *i.name == *identity.name) {
+                return Err(AuthError::Twice("name", identity.name.clone()));
+            }
+            if by_issuer.insert(identity.issuer.clone(), index).is_some() {
+                return Err(AuthError::Twice("issuer", identity.issuer.clone()));
+            }
+            issuers.push(Issuer::new(identity, services, &clock, timing)?);
+        }
+        let remembered =
+            moka::sync::Cache::builder().max_capacity(limits::TOKEN_CACHE).expire_after(UntilExpiry).build();
+        Ok(Self { issuers, by_issuer, remembered, clock })
+    }
+
+    /// Keeps the keys of all issuers fresh until `shutdown` is done. Issuers do not wait for each other.
+    pub async fn run(&self, shutdown: impl Future<Output = ()>) {
+        let mut tasks = JoinSet::new();
+        for issuer in &self.issuers {
+            let keys = Arc::clone(&issuer.keys);
+            tasks.spawn(async move { keys.keep_fresh().await });
+        }
+        shutdown.await;
+        tasks.shutdown().await;
+    }
+
+    /// Who this is. `identities` are the names of those that the cluster accepts; empty means all.
+    ///
+    /// May take as long as one fetch of keys ([`limits::IDP_FETCH`]) if a key is missing; else some tens of
+    /// microseconds for the signature, or a few for a token seen before.
+    pub async fn login(
+        &self,
+        sasl: &[u8],
+        identities: &[String],
+        directory: &directory::State,
+    ) -> Result<Authenticated, LoginError> {
+        let credentials = Credentials::parse(sasl)?;
+        let verified = self.verified(credentials.token(), identities).await?;
+        let issuer = self.issuers.get(verified.issuer).ok_or_else(|| unconfigured(""))?;
+        let principal = issuer.matching.principal(&verified.named, directory)?;
+        let subject = match (&principal, verified.named.person()) {
+            (Principal::Person(_), Some(value)) => value,
+            _ => &verified.subject,
+        };
+        let username = credentials.username();
+        let known = ["", "token", subject, &verified.subject, principal.name()];
+        if !known.contains(&username) {
+            let name = principal.name().into();
+            return Err(LoginError::Username { username: Shown::new(username), name });
+        }
+        let token = TokenFacts {
+            issuer: Arc::clone(&issuer.url),
+            subject: Arc::clone(subject),
+            id: Arc::clone(&verified.token_id),
+            issued_at: verified.issued_at,
+            expires_at: verified.expires_at,
+        };
+        Ok(Authenticated { principal, token })
+    }
+
+    /// How each issuer's keys are.
+    pub fn health(&self) -> Vec<IssuerHealth> {
+        self.issuers.iter().map(Issuer::health).collect()
+    }
+
+    /// Can somebody log in? One issuer with keys is enough: that another one is down must not take away the
+    /// gateway from those who do not need it. [`Authenticator::health`] tells which.
+    pub fn ready(&self) -> bool {
+        self.issuers.iter().any(|issuer| issuer.keys.usable().is_some())
+    }
+
+    async fn verified(&self, token: &str, identities: &[String]) -> Result<Arc<Remembered>, LoginError> {
+        let mut key = [0; 32];
+        key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        if let Some(known) = self.remembered.get(&key)
+            && let Some(issuer) = self.issuers.get(known.issuer)
+            && issuer.keys.usable().is_some_and(|adopted| adopted.generation == known.generation)
+        {
+            issuer.accepted_by(identities)?;
+            issuer.rules.check_times(known.times, self.now()).map_err(|error| issuer.refuse(error))?;
+            return Ok(known);
+        }
+        let verified = Arc::new(self.verify(token, identities, &key).await?);
+        self.remembered.insert(key, Arc::clone(&verified));
+        Ok(verified)
+    }
+
+    async fn verify(
+        &self,
+        token: &str,
+        identities: &[String],
+        hash: &[u8; 32],
+    ) -> Result<Remembered, LoginError> {
+        let jws = Jws::parse(token).map_err(|error| LoginError::Token { identity: None, error })?;
+        let claimed = match jws.claims.get("iss") {
+            Some(serde_json::Value::String(issuer)) => issuer,
+            Some(_) => return Err(LoginError::Token { identity: None, error: TokenError::ClaimType("iss") }),
+            None => return Err(LoginError::Token { identity: None, error: TokenError::NoIssuer }),
+        };
+        let index = *self.by_issuer.get(claimed).ok_or_else(|| unconfigured(claimed))?;
+        let issuer = self.issuers.get(index).ok_or_else(|| unconfigured(claimed))?;
+        issuer.accepted_by(identities)?;
+        issuer.rules.check_header(&jws.header).map_err(|error| issuer.refuse(error))?;
+        let adopted = issuer.verify_signature(&jws).await?;
+        let accepted =
+            issuer.rules.check_claims(&jws.claims, self.now()).map_err(|error| issuer.refuse(error))?;
+        let instant = |unix| {
+            // In range: the rules have looked.
+            OffsetDateTime::from_unix_timestamp(unix).map_err(|_| issuer.refuse(TokenError::ClaimType("exp")))
+        };
+        let left = accepted.times.expires_at.saturating_sub(self.now());
+        Ok(Remembered {
+            issuer: index,
+            generation: adopted.generation,
+            times: accepted.times,
+            named: issuer.matching.names(&jws.claims),
+            subject: accepted.subject.into(),
+            token_id: accepted.token_id.unwrap_or_else(|| hex(hash.first_chunk::<8>())).into(),
+            issued_at: instant(accepted.times.issued_at)?,
+            expires_at: instant(accepted.times.expires_at)?,
+            left: Duration::from_secs(left.unsigned_abs()),
+        })
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().unix_timestamp()
+    }
+}
+
+impl Issuer {
+    fn new(
+        identity: &Identity,
+        services: &[Service],
+        clock: &Arc<dyn Clock>,
+        timing: Timing,
+    ) -> Result<Self, AuthError> {
+        let name = &identity.name;
+        let bad_address = |what| move |error| AuthError::Address(name.clone(), what, error);
+        let issuer = fetch::address(&identity.issuer).map_err(bad_address("issuer"))?;
+        if identity.issuer.contains(['{', '}']) || issuer.query().is_some() {
+            return Err(AuthError::Issuer(name.clone()));
+        }
+        for (what, list) in [("audiences", &identity.audiences), ("algorithms", &identity.algorithms)] {
+            if list.is_empty() || list.iter().any(String::is_empty) {
+                return Err(AuthError::Empty(name.clone(), what));
+            }
+        }
+        if identity.token_types.is_empty() {
+            return Err(AuthError::Empty(name.clone(), "token_types"));
+        }
+        if identity.subject.claim.is_empty() {
+            return Err(AuthError::Claim(name.clone()));
+        }
+        let source = match &identity.jwks_url {
+            Some(url) => Source::Direct(fetch::address(url).map_err(bad_address("jwks_url"))?),
+            None => {
+                // OpenID Connect Discovery, section 4.
+                let url =
+                    format!("{}/.well-known/openid-configuration", identity.issuer.trim_end_matches('/'));
+                let document = fetch::address(&url).map_err(bad_address("issuer"))?;
+                Source::Discovery { document, issuer: identity.issuer.clone() }
+            }
+        };
+        let fetcher = Fetcher::new(identity.ca_file.as_deref())
+            .map_err(|error| AuthError::Trust(name.clone(), error))?;
+        Ok(Self {
+            name: name.as_str().into(),
+            url: identity.issuer.as_str().into(),
+            rules: Rules::new(identity).map_err(|other| AuthError::Algorithm(name.clone(), other))?,
+            matching: Matching::new(identity, services)
+                .map_err(|other| AuthError::Attribute(name.clone(), other))?,
+            keys: Arc::new(IssuerKeys::new(source, fetcher, Arc::clone(clock), timing)),
+        })
+    }
+
+    fn accepted_by(&self, identities: &[String]) -> Result<(), LoginError> {
+        if identities.is_empty() || identities.iter().any(|name| **name == *self.name) {
+            Ok(())
+        } else {
+            Err(LoginError::IdentityNotAccepted(Arc::clone(&self.name)))
+        }
+    }
+
+    fn refuse(&self, error: TokenError) -> LoginError {
+        LoginError::Token { identity: Some(Arc::clone(&self.name)), error }
+    }
+
+    /// Verifies with the keys in force; if the key is not there, with those that the provider has now.
+    async fn verify_signature(&self, jws: &Jws<'_>) -> Result<Arc<Adopted>, LoginError> {
+        let attempt = |adopted: Arc<Adopted>| {
+            let id = jws.header.key_id.as_deref();
+            let verdict = adopted.set.verify(jws.header.algorithm, id, jws.signing_input, &jws.signature);
+            verdict.map(|()| adopted)
+        };
+        match self.keys.usable().map(attempt) {
+            Some(Ok(adopted)) => return Ok(adopted),
+            Some(Err(error)) if !matches!(error, TokenError::UnknownKey(..)) => {
+                return Err(self.refuse(error));
+            }
+            _ => self.keys.demand().await,
+        }
+        match self.keys.usable().map(attempt) {
+            Some(Ok(adopted)) => Ok(adopted),
+            // With the provider down, "unknown" may as well mean "new": the client should come again.
+            Some(Err(error @ TokenError::UnknownKey(..))) => match self.keys.failure() {
+                None => Err(self.refuse(error)),
+                Some(reason) => Err(LoginError::KeysUnavailable { identity: Arc::clone(&self.name), reason }),
+            },
+            Some(Err(error)) => Err(self.refuse(error)),
+            None => {
+                let reason = self.keys.failure().unwrap_or_else(|| "the keys are too old".into());
+                Err(LoginError::KeysUnavailable { identity: Arc::clone(&self.name), reason })
+            }
+        }
+    }
+
+    fn health(&self) -> IssuerHealth {
+        let last = self.keys.last();
+        let failure = self.keys.failure();
+        let dropped = last.iter().flat_map(|adopted| adopted.set.dropped().iter().cloned());
+        IssuerHealth {
+            identity: Arc::clone(&self.name),
+            issuer: Arc::clone(&self.url),
+            healthy: self.keys.usable().is_some(),
+            detail: failure.into_iter().chain(dropped).collect::<Vec<_>>().join("; "),
+            key_ids: last.iter().flat_map(|adopted| adopted.set.ids()).collect(),
+            keys_fetched: last.map(|adopted| adopted.fetched),
+        }
+    }
+}
+
+fn check_services(identities: &[Identity], services: &[Service]) -> Result<(), AuthError> {
+    for (index, service) in services.iter().enumerate() {
+        if !identities.iter().any(|i| i.name == service.identity) {
+            return Err(AuthError::ServiceIdentity(service.name.clone(), service.identity.clone()));
+        }
+        if service.claims.is_empty() {
+            return Err(AuthError::ServiceClaims(service.name.clone()));
+        }
+        let same = |other: &Service| other.name == service.name && other.identity == service.identity;
+        if services.iter().take(index).any(same) {
+            return Err(AuthError::ServiceTwice(service.name.clone(), service.identity.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn unconfigured(issuer: &str) -> LoginError {
+    LoginError::Token { identity: None, error: TokenError::Issuer(Shown::new(issuer)) }
+}
+
+fn hex(bytes: Option<&[u8; 8]>) -> String {
+    bytes.map(|b| format!("{:016x}", u64::from_be_bytes(*b))).unwrap_or_default()
+}
+
+/// Forgets a token when it expires. That is only to save room: the times are checked at each use.
+struct UntilExpiry;
+
+impl moka::Expiry<[u8; 32], Arc<Remembered>> for UntilExpiry {
+    fn expire_after_create(&self, _: &[u8; 32], value: &Arc<Remembered>, _: Instant) -> Option<Duration> {
+        Some(value.left)
+    }
+}
