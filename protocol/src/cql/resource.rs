@@ -109,6 +109,69 @@ impl Resource<'_> {
     }
 }
 
+impl<'a> Resource<'a> {
+    /// The resources on which the same permission would do as well, nearest first: a table's are all
+    /// tables of its keyspace, the keyspace, all keyspaces. A grant on all keyspaces does not reach into a
+    /// system keyspace (CVE-2025-23015).
+    pub fn parents(&self) -> impl Iterator<Item = Resource<'a>> + use<'a> {
+        let tables = match self {
+            Self::Table { keyspace, .. } => Some(Self::AllTables(keyspace.clone())),
+            _ => None,
+        };
+        let keyspace = match self {
+            Self::Table { keyspace, .. } | Self::AllTables(keyspace) => {
+                Some(Self::Keyspace(keyspace.clone()))
+            }
+            _ => None,
+        };
+        let root = self
+            .keyspace()
+            .is_some_and(|keyspace| !is_system_keyspace(keyspace))
+            .then_some(Self::AllKeyspaces);
+        [tables, keyspace, root].into_iter().flatten()
+    }
+}
+
+/// Keyspaces that every node has for itself; nobody changes their tables' definitions.
+const LOCAL_SYSTEM: [&str; 4] = ["system", "system_schema", "system_views", "system_virtual_schema"];
+/// Keyspaces that the nodes share.
+const REPLICATED_SYSTEM: [&str; 3] = ["system_auth", "system_traces", "system_distributed"];
+
+/// Whether a keyspace is one of Cassandra's own. As there, case does not matter.
+pub fn is_system_keyspace(keyspace: &str) -> bool {
+    is_local_system_keyspace(keyspace)
+        || REPLICATED_SYSTEM.iter().any(|name| name.eq_ignore_ascii_case(keyspace))
+}
+
+/// Whether a keyspace is one that every node has for itself.
+pub(crate) fn is_local_system_keyspace(keyspace: &str) -> bool {
+    LOCAL_SYSTEM.iter().any(|name| name.eq_ignore_ascii_case(keyspace))
+}
+
+/// Whether everybody who is logged in may read a system table: exactly 21 tables.
+pub(crate) fn is_readable_by_all(keyspace: &str, table: &str) -> bool {
+    match keyspace {
+        "system" => matches!(table, "local" | "peers" | "peers_v2" | "size_estimates" | "table_estimates"),
+        "system_schema" => matches!(
+            table,
+            "aggregates"
+                | "column_masks"
+                | "columns"
+                | "dropped_columns"
+                | "functions"
+                | "indexes"
+                | "keyspaces"
+                | "tables"
+                | "triggers"
+                | "types"
+                | "views"
+        ),
+        "system_traces" => matches!(table, "sessions" | "events"),
+        "system_virtual_schema" => matches!(table, "keyspaces" | "tables" | "columns"),
+        _ => false,
+    }
+}
+
 /// As Cassandra's refusals name it: `<table k.t>`, `<all tables in k>`, `<keyspace k>`, `<all keyspaces>`.
 impl fmt::Display for Resource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,5 +199,30 @@ impl Need<'_> {
     /// The same need, owning its names.
     pub fn into_owned(self) -> Need<'static> {
         Need { permission: self.permission, resource: self.resource.into_owned(), why: self.why }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_lead_to_the_root_but_not_out_of_a_system_keyspace() {
+        let table = |keyspace| Resource::Table { keyspace, table: Cow::Borrowed("t") };
+        let names = |resource: &Resource<'_>| resource.parents().map(|r| r.to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            names(&table(Cow::Borrowed("k"))),
+            ["<all tables in k>", "<keyspace k>", "<all keyspaces>"]
+        );
+        assert_eq!(names(&Resource::AllTables(Cow::Borrowed("k"))), ["<keyspace k>", "<all keyspaces>"]);
+        assert_eq!(names(&Resource::Keyspace(Cow::Borrowed("k"))), ["<all keyspaces>"]);
+        assert!(names(&Resource::AllKeyspaces).is_empty());
+        for system in ["system", "system_auth", "SYSTEM", "system_views"] {
+            assert!(
+                names(&table(Cow::Borrowed(system))).iter().all(|name| name != "<all keyspaces>"),
+                "{system}"
+            );
+        }
+        assert!(!is_system_keyspace("system_mine"));
     }
 }

@@ -1,0 +1,132 @@
+//! The keywords of CQL (Cassandra 5.0): which words the grammar knows and which of them may be names.
+
+/// How far a keyword may serve as a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Never a name without quotes.
+    Reserved,
+    /// A name anywhere: keyspaces, tables, columns, roles, functions, user types.
+    Basic,
+    /// A native type: a name of anything but a user type.
+    NativeType,
+    /// A name, but not of a user type, and not of a qualified function.
+    Special,
+}
+
+macro_rules! keywords {
+    ($($class:ident { $($name:ident = $text:literal),* $(,)? })*) => {
+        /// A keyword; the variants carry the words themselves.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs, reason = "each variant is the word it is called after")]
+        pub enum Keyword { $($($name,)*)* }
+
+        impl Keyword {
+            /// Every keyword.
+            pub const ALL: &'static [Self] = &[$($(Self::$name,)*)*];
+
+            /// The keyword that upper-case `word` is.
+            fn from_upper(word: &[u8]) -> Option<Self> {
+                Some(match word {
+                    $($($text => Self::$name,)*)*
+                    // Synonyms that the lexer folds into one token.
+                    b"TABLE" => Self::ColumnFamily,
+                    b"TABLES" => Self::ColumnFamilies,
+                    _ => return None,
+                })
+            }
+
+            /// The word in upper case; of synonyms the first one.
+            pub const fn as_bytes(self) -> &'static [u8] {
+                match self { $($(Self::$name => $text,)*)* }
+            }
+
+            /// How far the word may serve as a name.
+            pub const fn class(self) -> Class {
+                match self { $($(Self::$name => Class::$class,)*)* }
+            }
+        }
+    };
+}
+
+keywords! {
+    Reserved {
+        Add = b"ADD", Allow = b"ALLOW", Alter = b"ALTER", And = b"AND", Apply = b"APPLY", Asc = b"ASC",
+        Authorize = b"AUTHORIZE", Batch = b"BATCH", Begin = b"BEGIN", By = b"BY",
+        ColumnFamily = b"COLUMNFAMILY", Create = b"CREATE", Delete = b"DELETE", Desc = b"DESC",
+        Describe = b"DESCRIBE", Drop = b"DROP", Entries = b"ENTRIES", Execute = b"EXECUTE", From = b"FROM",
+        Full = b"FULL", Grant = b"GRANT", If = b"IF", In = b"IN", Index = b"INDEX", Infinity = b"INFINITY",
+        Insert = b"INSERT", Into = b"INTO", Is = b"IS", Keyspace = b"KEYSPACE", Limit = b"LIMIT",
+        Materialized = b"MATERIALIZED", Modify = b"MODIFY", Nan = b"NAN", NoRecursive = b"NORECURSIVE",
+        Not = b"NOT", Null = b"NULL", Of = b"OF", On = b"ON", Or = b"OR", Order = b"ORDER",
+        Primary = b"PRIMARY", Rename = b"RENAME", Revoke = b"REVOKE", Schema = b"SCHEMA",
+        Select = b"SELECT", Set = b"SET", To = b"TO", Token = b"TOKEN", Truncate = b"TRUNCATE",
+        Unlogged = b"UNLOGGED", Update = b"UPDATE", Use = b"USE", Using = b"USING", View = b"VIEW",
+        Where = b"WHERE", With = b"WITH",
+    }
+    Basic {
+        Access = b"ACCESS", Aggregate = b"AGGREGATE", Aggregates = b"AGGREGATES", All = b"ALL",
+        Ann = b"ANN", As = b"AS", Called = b"CALLED", Cidrs = b"CIDRS", Cluster = b"CLUSTER",
+        Clustering = b"CLUSTERING", ColumnFamilies = b"COLUMNFAMILIES", Compact = b"COMPACT",
+        Contains = b"CONTAINS", Custom = b"CUSTOM", Datacenters = b"DATACENTERS", Default = b"DEFAULT",
+        Exists = b"EXISTS", Filtering = b"FILTERING", FinalFunc = b"FINALFUNC", Frozen = b"FROZEN",
+        Function = b"FUNCTION", Functions = b"FUNCTIONS", Group = b"GROUP", Hashed = b"HASHED",
+        Identity = b"IDENTITY", InitCond = b"INITCOND", Input = b"INPUT", Internals = b"INTERNALS",
+        Keys = b"KEYS", Keyspaces = b"KEYSPACES", Language = b"LANGUAGE", Like = b"LIKE", List = b"LIST",
+        Login = b"LOGIN", Map = b"MAP", Masked = b"MASKED", Mbean = b"MBEAN", Mbeans = b"MBEANS",
+        NoLogin = b"NOLOGIN", NoSuperuser = b"NOSUPERUSER", Only = b"ONLY", Options = b"OPTIONS",
+        Partition = b"PARTITION", Password = b"PASSWORD", Per = b"PER", Permission = b"PERMISSION",
+        Permissions = b"PERMISSIONS", Replace = b"REPLACE", Returns = b"RETURNS", Role = b"ROLE",
+        Roles = b"ROLES", SelectMasked = b"SELECT_MASKED", SFunc = b"SFUNC", Static = b"STATIC",
+        Storage = b"STORAGE", SType = b"STYPE", Superuser = b"SUPERUSER", Trigger = b"TRIGGER",
+        Tuple = b"TUPLE", Type = b"TYPE", Types = b"TYPES", Unmask = b"UNMASK", Unset = b"UNSET",
+        User = b"USER", Users = b"USERS", Values = b"VALUES", Vector = b"VECTOR",
+    }
+    NativeType {
+        Ascii = b"ASCII", Bigint = b"BIGINT", Blob = b"BLOB", Boolean = b"BOOLEAN", Counter = b"COUNTER",
+        Date = b"DATE", Decimal = b"DECIMAL", Double = b"DOUBLE", Duration = b"DURATION", Float = b"FLOAT",
+        Inet = b"INET", Int = b"INT", Smallint = b"SMALLINT", Text = b"TEXT", Time = b"TIME",
+        Timestamp = b"TIMESTAMP", Timeuuid = b"TIMEUUID", Tinyint = b"TINYINT", Uuid = b"UUID",
+        Varchar = b"VARCHAR", Varint = b"VARINT",
+    }
+    Special {
+        Cast = b"CAST", Count = b"COUNT", Distinct = b"DISTINCT", Json = b"JSON", Key = b"KEY",
+        MaxWriteTime = b"MAXWRITETIME", Ttl = b"TTL", WriteTime = b"WRITETIME",
+    }
+}
+
+/// No keyword is longer.
+const LONGEST: usize = 14;
+
+impl Keyword {
+    /// The keyword that `word` is, in any ASCII case. TRUE and FALSE are no keywords but constants.
+    pub fn lookup(word: &[u8]) -> Option<Self> {
+        let mut upper = [0_u8; LONGEST];
+        let upper = upper.get_mut(..word.len())?;
+        upper.copy_from_slice(word);
+        upper.make_ascii_uppercase();
+        Self::from_upper(upper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_keyword_is_found_in_any_case_and_fits() {
+        for &keyword in Keyword::ALL {
+            let word = keyword.as_bytes();
+            assert!(word.len() <= LONGEST);
+            assert_eq!(Keyword::lookup(word), Some(keyword));
+            assert_eq!(Keyword::lookup(&word.to_ascii_lowercase()), Some(keyword));
+        }
+        assert_eq!(Keyword::ALL.len(), 56 + 96, "reserved without TRUE, FALSE and synonyms; others");
+    }
+
+    #[test]
+    fn no_other_word_is_a_keyword() {
+        for word in ["", "SELECTS", "sel", "true", "COLUMNFAMILYX", "SUPERUSERS", "BETWEEN", "K\u{212a}"] {
+            assert_eq!(Keyword::lookup(word.as_bytes()), None, "{word}");
+        }
+    }
+}

@@ -1,0 +1,599 @@
+//! The lexer: one token at a time out of a text, exactly as Cassandra 5.0 cuts it.
+//!
+//! In: a text and a position. Out: the next token with its span, without allocation. Comments and blanks
+//! are passed over. What Cassandra's lexer refuses is a token too ([`TokenKind::Bad`]), which no grammar
+//! accepts.
+//!
+//! Cassandra's lexer is predictive and never backs up: as long as any rule could still continue, it goes
+//! on, and when none can, the text so far must be a whole token. `1AND` is therefore an error (the `A`
+//! could only continue a UUID), while `1LIMIT` is two tokens. Numbers below follow that rule literally.
+
+use super::keyword::Keyword;
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// The end of the text.
+    End,
+    /// A word that is no keyword.
+    Ident,
+    /// A name in double quotes, at least one character.
+    Quoted,
+    /// `""`.
+    EmptyQuoted,
+    /// A keyword.
+    Keyword(Keyword),
+    /// `'...'` or `$$...$$`.
+    String,
+    /// Digits, perhaps with a minus sign.
+    Integer,
+    /// A decimal number.
+    Float,
+    /// `TRUE` or `FALSE`.
+    Boolean,
+    /// A duration such as `1h30m` or `P1Y`.
+    Duration,
+    /// A UUID.
+    Uuid,
+    /// `0x..`.
+    Hex,
+    /// `-NaN`.
+    NegativeNan,
+    /// `-Infinity`.
+    NegativeInfinity,
+    /// A symbol.
+    Symbol(Symbol),
+    /// `expr(`, one token of its own.
+    Expr,
+    /// What Cassandra's lexer refuses; the span ends where it gave up.
+    Bad(Bad),
+}
+
+/// Why a text cannot be cut into tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bad {
+    /// No token starts with, or goes on with, the character at the end of the span.
+    Character,
+    /// A string, a quoted name or a comment that does not end.
+    Unterminated,
+}
+
+/// The symbols of CQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant is the symbol it is called after")]
+pub enum Symbol {
+    ParenOpen,
+    ParenClose,
+    BracketOpen,
+    BracketClose,
+    BraceOpen,
+    BraceClose,
+    Comma,
+    Semicolon,
+    Colon,
+    Question,
+    Star,
+    Plus,
+    PlusEqual,
+    Minus,
+    MinusEqual,
+    Slash,
+    Percent,
+    Equal,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    NotEqual,
+    Dot,
+    Range,
+}
+
+/// A token and where it stands, in bytes of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// What it is.
+    pub kind: TokenKind,
+    /// Its first byte.
+    pub start: usize,
+    /// The byte after its last.
+    pub end: usize,
+}
+
+/// The first token at or behind byte `position` of `text`; behind the end it is [`TokenKind::End`].
+pub fn next_token(text: &str, position: usize) -> Token {
+    let bytes = text.as_bytes();
+    match skip_hidden(bytes, position) {
+        Ok(start) => {
+            let (kind, length) = cut(bytes.get(start..).unwrap_or_default());
+            Token { kind, start, end: start + length }
+        }
+        Err(start) => Token { kind: TokenKind::Bad(Bad::Unterminated), start, end: bytes.len() },
+    }
+}
+
+/// Passes over blanks and comments; `Err` is where a comment starts that does not end.
+fn skip_hidden(bytes: &[u8], mut position: usize) -> Result<usize, usize> {
+    loop {
+        let rest = bytes.get(position..).unwrap_or_default();
+        match rest {
+            [b' ' | b'\t' | b'\n' | b'\r', ..] => position += 1,
+            [b'-', b'-', body @ ..] | [b'/', b'/', body @ ..] => {
+                // Either line end ends the comment, and there must be one.
+                let length = body.iter().position(|&b| b == b'\n' || b == b'\r').ok_or(position)?;
+                position += 2 + length + 1;
+            }
+            [b'/', b'*', body @ ..] => {
+                let length = body.windows(2).position(|two| two == b"*/").ok_or(position)?;
+                position += 2 + length + 2;
+            }
+            _ => return Ok(position),
+        }
+    }
+}
+
+const BAD: TokenKind = TokenKind::Bad(Bad::Character);
+
+/// The token that `rest` starts with, and its length.
+fn cut(rest: &[u8]) -> (TokenKind, usize) {
+    let Some(&first) = rest.first() else { return (TokenKind::End, 0) };
+    let second = rest.get(1).copied();
+    match first {
+        b'a'..=b'z' | b'A'..=b'Z' => word(rest),
+        b'0'..=b'9' => number(rest),
+        b'\'' => quoted(rest, b'\'', TokenKind::String),
+        b'"' if second == Some(b'"') && rest.get(2) != Some(&b'"') => (TokenKind::EmptyQuoted, 2),
+        b'"' => quoted(rest, b'"', TokenKind::Quoted),
+        b'$' if second == Some(b'$') => {
+            let body = rest.get(2..).unwrap_or_default();
+            match body.windows(2).position(|two| two == b"$$") {
+                Some(length) => (TokenKind::String, length + 4),
+                None => (TokenKind::Bad(Bad::Unterminated), rest.len()),
+            }
+        }
+        b'$' => (BAD, 1),
+        b'-' => minus(rest),
+        _ => symbol(first, second),
+    }
+}
+
+fn symbol(first: u8, second: Option<u8>) -> (TokenKind, usize) {
+    use Symbol as S;
+    let one = |symbol| (TokenKind::Symbol(symbol), 1);
+    let two = |symbol| (TokenKind::Symbol(symbol), 2);
+    match (first, second) {
+        (b'(', _) => one(S::ParenOpen),
+        (b')', _) => one(S::ParenClose),
+        (b'[', _) => one(S::BracketOpen),
+        (b']', _) => one(S::BracketClose),
+        (b'{', _) => one(S::BraceOpen),
+        (b'}', _) => one(S::BraceClose),
+        (b',', _) => one(S::Comma),
+        (b';', _) => one(S::Semicolon),
+        (b':', _) => one(S::Colon),
+        (b'?', _) => one(S::Question),
+        (b'*', _) => one(S::Star),
+        (b'+', Some(b'=')) => two(S::PlusEqual),
+        (b'+', _) => one(S::Plus),
+        (b'/', _) => one(S::Slash),
+        (b'%', _) => one(S::Percent),
+        (b'=', _) => one(S::Equal),
+        (b'<', Some(b'=')) => two(S::LessEqual),
+        (b'<', _) => one(S::Less),
+        (b'>', Some(b'=')) => two(S::GreaterEqual),
+        (b'>', _) => one(S::Greater),
+        (b'!', Some(b'=')) => two(S::NotEqual),
+        (b'!', _) => (BAD, 1),
+        (b'.', Some(b'.')) => two(S::Range),
+        (b'.', _) => one(S::Dot),
+        _ => (BAD, 0),
+    }
+}
+
+/// `'...'` and `"..."`: the mark doubled is one mark, nothing else escapes.
+fn quoted(rest: &[u8], mark: u8, kind: TokenKind) -> (TokenKind, usize) {
+    let mut position = 1;
+    loop {
+        let body = rest.get(position..).unwrap_or_default();
+        let Some(length) = body.iter().position(|&b| b == mark) else {
+            return (TokenKind::Bad(Bad::Unterminated), rest.len());
+        };
+        position += length + 1;
+        if rest.get(position) != Some(&mark) {
+            return (kind, position);
+        }
+        position += 1;
+    }
+}
+
+/// A minus sign: of a number, of `-NaN`, `-Infinity` and ISO durations (it commits to them), or alone.
+fn minus(rest: &[u8]) -> (TokenKind, usize) {
+    let constant = |word: &[u8], kind| {
+        let body = rest.get(1..).unwrap_or_default();
+        let same = body.iter().zip(word).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+        if same == word.len() { (kind, 1 + same) } else { (BAD, 1 + same) }
+    };
+    match rest.get(1) {
+        Some(b'0'..=b'9') => number(rest),
+        Some(b'n' | b'N') => constant(b"nan", TokenKind::NegativeNan),
+        Some(b'i' | b'I') => constant(b"infinity", TokenKind::NegativeInfinity),
+        Some(b'P') => {
+            let body = rest.get(1..).unwrap_or_default();
+            if let Some(outcome) = iso_alternative(body) {
+                return outcome.map_or_else(|at| (BAD, 1 + at), |end| (TokenKind::Duration, 1 + end));
+            }
+            // Refused where Cassandra might still cut a duration out of a longer word.
+            let length = word_length(body);
+            if is_iso_duration(body.get(..length).unwrap_or_default()) {
+                (TokenKind::Duration, 1 + length)
+            } else {
+                (BAD, 1 + length)
+            }
+        }
+        Some(b'=') => (TokenKind::Symbol(Symbol::MinusEqual), 2),
+        _ => (TokenKind::Symbol(Symbol::Minus), 1),
+    }
+}
+
+fn word_length(rest: &[u8]) -> usize {
+    rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count()
+}
+
+/// A word: keyword, identifier, and what looks like one but is not.
+fn word(rest: &[u8]) -> (TokenKind, usize) {
+    let length = word_length(rest);
+    let word = rest.get(..length).unwrap_or_default();
+    if length == 8 && rest.get(8) == Some(&b'-') && word.iter().all(u8::is_ascii_hexdigit) {
+        // Eight hex digits and a minus sign can only go on as a UUID.
+        return match uuid(rest) {
+            36 => (TokenKind::Uuid, 36),
+            stuck => (BAD, stuck),
+        };
+    }
+    if word.first() == Some(&b'P') {
+        if let Some(outcome) = iso_alternative(rest) {
+            return outcome.map_or_else(|at| (BAD, at), |end| (TokenKind::Duration, end));
+        }
+        if is_iso_duration(word) {
+            return (TokenKind::Duration, length);
+        }
+    }
+    if word == b"expr" && rest.get(4) == Some(&b'(') {
+        return (TokenKind::Expr, 5);
+    }
+    if let Some(keyword) = Keyword::lookup(word) {
+        return (TokenKind::Keyword(keyword), length);
+    }
+    if word.eq_ignore_ascii_case(b"true") || word.eq_ignore_ascii_case(b"false") {
+        return (TokenKind::Boolean, length);
+    }
+    (TokenKind::Ident, length)
+}
+
+fn digits(rest: &[u8]) -> usize {
+    rest.iter().take_while(|b| b.is_ascii_digit()).count()
+}
+
+/// A number, sign included. Every rule that starts with a digit is followed as far as it can go; the one
+/// that got farthest must have come to its end there.
+fn number(rest: &[u8]) -> (TokenKind, usize) {
+    let sign = usize::from(rest.first() == Some(&b'-'));
+    let at = |position: usize| rest.get(position).copied();
+    let from = |position: usize| rest.get(position..).unwrap_or_default();
+    let integer = sign + digits(from(sign));
+
+    if at(integer) == Some(b'.') {
+        if at(integer + 1) == Some(b'.') {
+            // `1..2` is a slice of integers; `1...2` starts with the float `1.`.
+            return if at(integer + 2) == Some(b'.') {
+                (TokenKind::Float, integer + 1)
+            } else {
+                (TokenKind::Integer, integer)
+            };
+        }
+        let fraction = integer + 1 + digits(from(integer + 1));
+        return match exponent(from(fraction)) {
+            Run { alive, whole: true } => (TokenKind::Float, fraction + alive),
+            Run { alive: 0, .. } => (TokenKind::Float, fraction),
+            Run { alive, .. } => (BAD, fraction + alive),
+        };
+    }
+    if sign == 0 && integer == 1 && at(0) == Some(b'0') && matches!(at(1), Some(b'x' | b'X')) {
+        let hex = from(2).iter().take_while(|b| b.is_ascii_hexdigit()).count();
+        return (TokenKind::Hex, 2 + hex);
+    }
+
+    let power = exponent(from(integer));
+    let span = duration(from(sign));
+    let id = if sign == 0 { uuid(rest) } else { 0 };
+    let farthest = integer.max(integer + power.alive).max(sign + span.alive).max(id);
+    if id == 36 {
+        (TokenKind::Uuid, 36)
+    } else if span.whole && sign + span.alive == farthest {
+        (TokenKind::Duration, farthest)
+    } else if power.whole && integer + power.alive == farthest {
+        (TokenKind::Float, farthest)
+    } else if integer == farthest {
+        (TokenKind::Integer, integer)
+    } else {
+        (BAD, farthest)
+    }
+}
+
+/// How far a rule could follow a text, and whether it came to its end there.
+#[derive(Clone, Copy)]
+struct Run {
+    alive: usize,
+    whole: bool,
+}
+
+/// `e`, a sign perhaps, digits.
+fn exponent(rest: &[u8]) -> Run {
+    if !matches!(rest.first(), Some(b'e' | b'E')) {
+        return Run { alive: 0, whole: false };
+    }
+    let sign = usize::from(matches!(rest.get(1), Some(b'+' | b'-')));
+    let count = digits(rest.get(1 + sign..).unwrap_or_default());
+    Run { alive: 1 + sign + count, whole: count > 0 }
+}
+
+/// `1h30m`: digits and a unit, as often as there are digits.
+fn duration(rest: &[u8]) -> Run {
+    let mut position = 0;
+    loop {
+        let count = digits(rest.get(position..).unwrap_or_default());
+        if count == 0 {
+            return Run { alive: position, whole: position > 0 };
+        }
+        position += count;
+        let mut unit = [0_u8; 3];
+        for (to, from) in unit.iter_mut().zip(rest.get(position..).unwrap_or_default()) {
+            *to = from.to_ascii_lowercase();
+        }
+        position += match unit {
+            [b'm', b'o' | b's', _] | [b'u' | b'n', b's', _] => 2,
+            // MICRO SIGN (U+00B5) in UTF-8, and no other mu. Lower-casing leaves these bytes alone.
+            [0xC2, 0xB5, b's'] => 3,
+            [b'y' | b'w' | b'd' | b'h' | b'm' | b's', _, _] => 1,
+            [b'u' | b'n', _, _] => return Run { alive: position + 1, whole: false },
+            [0xC2, 0xB5, _] => return Run { alive: position + 2, whole: false },
+            _ => return Run { alive: position, whole: false },
+        };
+    }
+}
+
+/// How many bytes of `rest` agree with the form of a UUID; 36 is a whole one.
+fn uuid(rest: &[u8]) -> usize {
+    rest.iter()
+        .take(36)
+        .enumerate()
+        .take_while(|(index, byte)| match index {
+            8 | 13 | 18 | 23 => **byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+        .count()
+}
+
+/// `P2012-01-01T00:00:00`, to which `P`, four digits and a minus sign commit: its length, or where it
+/// breaks off. `None` if it is not begun.
+fn iso_alternative(rest: &[u8]) -> Option<Result<usize, usize>> {
+    const FORM: &[u8] = b"P0000-00-00T00:00:00";
+    let same = rest
+        .iter()
+        .zip(FORM)
+        .take_while(|(byte, form)| if **form == b'0' { byte.is_ascii_digit() } else { byte == form })
+        .count();
+    match same {
+        20 => Some(Ok(same)),
+        6.. => Some(Err(same)),
+        _ => None,
+    }
+}
+
+/// Whether the whole word is a duration such as `P1Y2M3DT4H5M6S`, `PT1H` or `P1W`; upper case only.
+fn is_iso_duration(word: &[u8]) -> bool {
+    let Some(mut rest) = word.strip_prefix(b"P") else { return false };
+    let mut unit = |letter: u8| {
+        let count = digits(rest);
+        let found = count > 0 && rest.get(count) == Some(&letter);
+        if found {
+            rest = rest.get(count + 1..).unwrap_or_default();
+        }
+        found
+    };
+    if unit(b'W') {
+        return rest.is_empty();
+    }
+    // After years months may be left out and days given, so order is all that matters.
+    let date = [unit(b'Y'), unit(b'M'), unit(b'D')].contains(&true);
+    let Some(time) = rest.strip_prefix(b"T") else { return date && rest.is_empty() };
+    rest = time;
+    let mut unit = |letter: u8| {
+        let count = digits(rest);
+        let found = count > 0 && rest.get(count) == Some(&letter);
+        if found {
+            rest = rest.get(count + 1..).unwrap_or_default();
+        }
+        found
+    };
+    let (hours, minutes, seconds) = (unit(b'H'), unit(b'M'), unit(b'S'));
+    // `T1H2S` is fine: minutes are optional behind hours, as are seconds behind minutes.
+    (hours || minutes || seconds) && rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tokens of a text in a short notation.
+    fn tokens(text: &str) -> Vec<(String, &str)> {
+        let mut position = 0;
+        let mut out = Vec::new();
+        loop {
+            let token = next_token(text, position);
+            if token.kind == TokenKind::End {
+                return out;
+            }
+            let name = match token.kind {
+                TokenKind::Keyword(k) => String::from_utf8(k.as_bytes().to_vec()).unwrap(),
+                TokenKind::Symbol(_) => "sym".into(),
+                other => format!("{other:?}"),
+            };
+            out.push((name, text.get(token.start..token.end).unwrap_or("?")));
+            if matches!(token.kind, TokenKind::Bad(_)) {
+                return out;
+            }
+            assert!(token.end > position);
+            position = token.end;
+        }
+    }
+
+    fn one(text: &str) -> String {
+        let all = tokens(text);
+        assert_eq!(all.len(), 1, "{text}: {all:?}");
+        all.into_iter().next().unwrap().0
+    }
+
+    fn bad(text: &str) {
+        let all = tokens(text);
+        assert!(all.iter().any(|(kind, _)| kind.starts_with("Bad")), "{text}: {all:?}");
+    }
+
+    #[test]
+    fn numbers() {
+        for (text, kind) in [
+            ("1", "Integer"),
+            ("-1", "Integer"),
+            ("1.", "Float"),
+            ("1.5e5", "Float"),
+            ("1e+5", "Float"),
+            ("1.e5", "Float"),
+            ("1e345678", "Float"),
+            ("0x", "Hex"),
+            ("0X1f", "Hex"),
+            ("1h30m", "Duration"),
+            ("-1h", "Duration"),
+            ("1µs", "Duration"),
+            ("1MO", "Duration"),
+            ("P1Y", "Duration"),
+            ("1d", "Duration"),
+            ("P1Y2M3DT4H5M6S", "Duration"),
+            ("-PT1H", "Duration"),
+            ("P1W", "Duration"),
+            ("P1y", "Ident"),
+            ("P2012-01-01T00:00:00", "Duration"),
+            ("P1YT", "Ident"),
+            ("PT", "Ident"),
+            ("12345678", "Integer"),
+            ("550e8400-e29b-41d4-a716-446655440000", "Uuid"),
+            ("abcdefab-abcd-abcd-abcd-abcdefabcdef", "Uuid"),
+            ("-nan", "NegativeNan"),
+            ("-InfiNity", "NegativeInfinity"),
+            ("True", "Boolean"),
+            ("NaN", "NAN"),
+        ] {
+            assert_eq!(one(text), kind, "{text}");
+        }
+        for text in [
+            "1AND",
+            "1ALLOW",
+            "1DESC",
+            "1b",
+            "1e",
+            "1.5e",
+            "1h30",
+            "1UPDATE",
+            "1NOT",
+            "1234567a",
+            "1234567a ",
+            "12345678-12",
+            "abcdefab-a",
+            "a-name",
+            "-inf",
+            "-P",
+            "-P1y",
+            "P2012-x",
+            "0b1",
+            "1234567e-x",
+            "1Ea",
+        ] {
+            bad(text);
+        }
+    }
+
+    #[test]
+    fn glued_words_split_where_cassandra_splits() {
+        for (text, parts) in [
+            ("1LIMIT", vec!["1", "LIMIT"]),
+            ("1hAND", vec!["1h", "AND"]),
+            ("1.5AND", vec!["1.5", "AND"]),
+            ("0x1DELETE", vec!["0x1DE", "LETE"]),
+            ("1SET", vec!["1S", "ET"]),
+            ("1..2", vec!["1", "..", "2"]),
+            ("1...2", vec!["1.", "..", "2"]),
+            ("-0x1", vec!["-0", "x1"]),
+            ("-nanx", vec!["-nan", "x"]),
+            ("a-1", vec!["a", "-1"]),
+            ("12345678a", vec!["12345678", "a"]),
+            ("1e5.5", vec!["1e5", ".", "5"]),
+            ("550e8400-e29b-41d4-a716-446655440000AND", vec!["550e8400-e29b-41d4-a716-446655440000", "AND"]),
+            ("'a''b'$$c$$", vec!["'a''b'", "$$c$$"]),
+            ("a-k", vec!["a", "-", "k"]),
+            ("n-=1", vec!["n", "-=", "1"]),
+            ("expr(a", vec!["expr(", "a"]),
+            ("EXPR(", vec!["EXPR", "("]),
+            ("a/**/b", vec!["a", "b"]),
+        ] {
+            assert_eq!(tokens(text).iter().map(|t| t.1).collect::<Vec<_>>(), parts, "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_names_and_their_ends() {
+        for text in ["''", "'it''s'", "'a\\'", "'\n;--'", "$$$$", "$$$a$$", "$$a'b$$"] {
+            assert_eq!(one(text), "String", "{text}");
+        }
+        for text in ["\"a\"\"b\"", "\"\"\"\"", "\" \"", "\"a.b\"", "\"\"\"a\""] {
+            assert_eq!(one(text), "Quoted", "{text}");
+        }
+        assert_eq!(one("\"\""), "EmptyQuoted");
+        for text in ["'", "'''", "\"", "\"\"\"", "$", "$$", "$$$", "$$$$$", "$$a$$$", "$x$", "$1"] {
+            bad(text);
+        }
+    }
+
+    #[test]
+    fn comments_and_blanks() {
+        for text in
+            ["--\nx", "//\rx", "/**/x", "/***/x", "/*/ */x", "/* /* */x", " \t\r\nx", "-- \u{85}\u{2028}\nx"]
+        {
+            assert_eq!(one(text), "Ident", "{text:?}");
+        }
+        for text in [
+            "x--",
+            "x --c",
+            "x //",
+            "/*",
+            "/*/",
+            "/* x",
+            "x\u{a0}",
+            "\u{feff}x",
+            "x\0",
+            "x\x0b",
+            "x\x0c",
+            "x\x1a",
+        ] {
+            bad(text);
+        }
+    }
+
+    #[test]
+    fn words_are_ascii() {
+        for text in ["_a", "\u{212a}EY", "\u{17f}elect", "\u{ff11}", "#", "@", "~", "!", "`a`", "\\"] {
+            bad(text);
+        }
+        assert_eq!(one("sElEcT"), "SELECT");
+        assert_eq!(one("TABLE"), "COLUMNFAMILY");
+        assert_eq!(one("a1_B"), "Ident");
+    }
+}

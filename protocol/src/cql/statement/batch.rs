@@ -1,0 +1,38 @@
+//! `BEGIN BATCH .. APPLY BATCH` as one text.
+
+use nom::Parser;
+use nom::branch::alt;
+use nom::combinator::{cut, opt};
+
+use super::cursor::{Cursor, LimitKind, Parsed, keyword, symbol};
+use super::modification::{Modification, delete, insert, update, using};
+use crate::cql::keyword::Keyword;
+use crate::cql::lexer::Symbol;
+
+/// A batch in one text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch<'a> {
+    pub(crate) text: &'a str,
+    /// The statements in order, each with its own table.
+    pub children: Vec<Modification<'a>>,
+    pub(crate) markers: usize,
+}
+
+pub(crate) fn batch<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Batch<'a>> {
+    let (rest, ()) = keyword(Keyword::Begin)(input)?;
+    let (rest, _) = opt(alt((keyword(Keyword::Unlogged), keyword(Keyword::Counter)))).parse(rest)?;
+    let (rest, ()) = cut(keyword(Keyword::Batch)).parse(rest)?;
+    let (mut rest, _) = opt(using).parse(rest)?;
+    let mut children = Vec::new();
+    let bound = input.context.limits.batch_children;
+    while rest.is(Keyword::Insert) || rest.is(Keyword::Update) || rest.is(Keyword::Delete) {
+        if children.len() >= bound {
+            return Err(rest.exceeds(LimitKind::BatchChildren, bound));
+        }
+        let (behind, child) = cut(alt((insert, update, delete))).parse(rest)?;
+        children.push(child);
+        rest = opt(symbol(Symbol::Semicolon)).parse(behind)?.0;
+    }
+    let (rest, _) = cut((keyword(Keyword::Apply), keyword(Keyword::Batch))).parse(rest)?;
+    Ok((rest, Batch { text: input.text, children, markers: rest.markers }))
+}

@@ -1,0 +1,385 @@
+//! The grammar's input: a place in a text with the token that stands there, and what the grammar keeps
+//! track of on its way. Copied freely, so a parser that fails leaves nothing behind.
+
+use std::cell::{Cell, RefCell};
+
+use nom::error::ErrorKind;
+use nom::{IResult, Input, Needed};
+
+use super::names::{FunctionName, Name};
+use crate::cql::keyword::Keyword;
+use crate::cql::lexer::{Symbol, Token, TokenKind, next_token};
+
+/// Bounds of what is parsed; exceeding one is an error of its own, [`super::ParseError::Limit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a text.
+    pub text: usize,
+    /// Levels of `(`, `[`, `{`, `f(`, `-` and `(type)` in one selector. Cassandra's parser tries both
+    /// readings at every level, so its time grows by 1.8 with each: 24 levels hang a node for 10 s.
+    pub selector_depth: usize,
+    /// Arithmetic operators in one value. Cassandra tries every split for every overload, so its time
+    /// grows by 1.8 with each: 24 operators hang a node for 20 s.
+    pub value_operators: usize,
+    /// Levels of nesting in a value, a relation or a type. Cassandra's own parser overflows its stack at
+    /// about 140.
+    pub value_depth: usize,
+    /// Statements between `BEGIN BATCH` and `APPLY BATCH`.
+    pub batch_children: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            text: 1024 * 1024,
+            selector_depth: 10,
+            value_operators: 10,
+            value_depth: 64,
+            batch_children: 1000,
+        }
+    }
+}
+
+/// Which of the [`Limits`] a text exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitKind {
+    /// [`Limits::text`].
+    Text,
+    /// [`Limits::selector_depth`].
+    SelectorDepth,
+    /// [`Limits::value_operators`].
+    ValueOperators,
+    /// [`Limits::value_depth`].
+    ValueDepth,
+    /// [`Limits::batch_children`].
+    BatchChildren,
+}
+
+impl LimitKind {
+    /// The limit in words, for an error message.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "bytes of text",
+            Self::SelectorDepth => "levels of nesting in a selector",
+            Self::ValueOperators => "arithmetic operators in one value",
+            Self::ValueDepth => "levels of nesting in a value",
+            Self::BatchChildren => "statements in a batch",
+        }
+    }
+}
+
+/// What one run of the grammar shares.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) limits: Limits,
+    /// Functions called by the statement that is being read.
+    pub(crate) functions: RefCell<Vec<FunctionName<'a>>>,
+    /// Names of bind markers in order, if somebody asked for them.
+    pub(crate) markers: Option<RefCell<Vec<Option<Name<'a>>>>>,
+    /// Tokens cut: the measure of work.
+    pub(crate) steps: Cell<u64>,
+}
+
+impl Context<'_> {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, functions: RefCell::default(), markers: None, steps: Cell::new(0) }
+    }
+
+    pub(crate) fn collecting_markers(limits: Limits) -> Self {
+        Self { markers: Some(RefCell::default()), ..Self::new(limits) }
+    }
+}
+
+/// A place in a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursor<'a, 'c> {
+    pub(crate) context: &'c Context<'a>,
+    pub(crate) text: &'a str,
+    /// The token that stands here.
+    pub(crate) token: Token,
+    /// Where the token before it ended.
+    pub(crate) previous_end: usize,
+    /// Bind markers before this place.
+    pub(crate) markers: usize,
+    /// Levels of the value, relation or type that this place is in.
+    pub(crate) depth: usize,
+    /// Levels of the selector that this place is in.
+    pub(crate) selector_depth: usize,
+    /// Operators of the value that this place is in.
+    pub(crate) operators: usize,
+}
+
+/// What the parsers of the grammar return.
+pub(crate) type Parsed<'a, 'c, O> = IResult<Cursor<'a, 'c>, O, Fail>;
+
+/// Why a parser did not accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fail {
+    /// Where, in bytes of the text.
+    pub(crate) at: usize,
+    pub(crate) reason: Reason,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Nothing the grammar knows continues like this.
+    NoViable,
+    /// Only this could stand here.
+    Expected(Wanted),
+    /// Cassandra's grammar reads it and refuses it in these words.
+    Refused(&'static str),
+    Limit(LimitKind, usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Keyword(Keyword),
+    Symbol(Symbol),
+    End,
+}
+
+impl Fail {
+    /// As an error that lets alternatives be tried.
+    pub(crate) fn soft(self) -> nom::Err<Self> {
+        nom::Err::Error(self)
+    }
+
+    /// As an error that ends the parse.
+    pub(crate) fn hard(self) -> nom::Err<Self> {
+        nom::Err::Failure(self)
+    }
+}
+
+impl<'a: 'c, 'c> nom::error::ParseError<Cursor<'a, 'c>> for Fail {
+    fn from_error_kind(input: Cursor<'a, 'c>, _: ErrorKind) -> Self {
+        input.no_viable()
+    }
+
+    fn append(_: Cursor<'a, 'c>, _: ErrorKind, other: Self) -> Self {
+        other
+    }
+
+    fn or(self, other: Self) -> Self {
+        if other.at >= self.at { other } else { self }
+    }
+}
+
+impl<'a: 'c, 'c> Cursor<'a, 'c> {
+    pub(crate) fn new(context: &'c Context<'a>, text: &'a str, position: usize, markers: usize) -> Self {
+        context.steps.set(context.steps.get() + 1);
+        Self {
+            context,
+            text,
+            token: next_token(text, position),
+            previous_end: position,
+            markers,
+            depth: 0,
+            selector_depth: 0,
+            operators: 0,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> TokenKind {
+        self.token.kind
+    }
+
+    /// The token's own text.
+    pub(crate) fn slice(&self) -> &'a str {
+        self.text.get(self.token.start..self.token.end).unwrap_or_default()
+    }
+
+    /// The place behind this token.
+    pub(crate) fn next(&self) -> Self {
+        self.context.steps.set(self.context.steps.get() + 1);
+        Self { token: next_token(self.text, self.token.end), previous_end: self.token.end, ..*self }
+    }
+
+    pub(crate) fn is(&self, keyword: Keyword) -> bool {
+        self.kind() == TokenKind::Keyword(keyword)
+    }
+
+    pub(crate) fn at(&self, symbol: Symbol) -> bool {
+        self.kind() == TokenKind::Symbol(symbol)
+    }
+
+    pub(crate) fn no_viable(&self) -> Fail {
+        Fail { at: self.token.start, reason: Reason::NoViable }
+    }
+
+    /// The failure of a parser that has no alternative here.
+    pub(crate) fn fail<O>(&self) -> Parsed<'a, 'c, O> {
+        Err(self.no_viable().soft())
+    }
+
+    pub(crate) fn refuse<O>(&self, words: &'static str) -> Parsed<'a, 'c, O> {
+        Err(Fail { at: self.token.start, reason: Reason::Refused(words) }.hard())
+    }
+
+    pub(crate) fn exceeds(&self, limit: LimitKind, bound: usize) -> nom::Err<Fail> {
+        Fail { at: self.token.start, reason: Reason::Limit(limit, bound) }.hard()
+    }
+
+    /// One level deeper in a value, a relation or a type.
+    pub(crate) fn deeper(mut self) -> Result<Self, nom::Err<Fail>> {
+        self.depth += 1;
+        let bound = self.context.limits.value_depth;
+        if self.depth > bound { Err(self.exceeds(LimitKind::ValueDepth, bound)) } else { Ok(self) }
+    }
+
+    /// One level deeper in a selector.
+    pub(crate) fn deeper_selector(mut self) -> Result<Self, nom::Err<Fail>> {
+        self.selector_depth += 1;
+        let bound = self.context.limits.selector_depth;
+        if self.selector_depth > bound {
+            Err(self.exceeds(LimitKind::SelectorDepth, bound))
+        } else {
+            Ok(self)
+        }
+    }
+
+    /// Back on the level of `outer`.
+    pub(crate) fn level_of(self, outer: &Self) -> Self {
+        Self { depth: outer.depth, selector_depth: outer.selector_depth, ..self }
+    }
+}
+
+/// Indices are bytes from the start of the token that stands here; elements are tokens.
+impl<'a: 'c, 'c> Input for Cursor<'a, 'c> {
+    type Item = Token;
+    type Iter = Tokens<'a, 'c>;
+    type IterIndices = TokenIndices<'a, 'c>;
+
+    fn input_len(&self) -> usize {
+        self.text.len().saturating_sub(self.token.start)
+    }
+
+    fn take(&self, index: usize) -> Self {
+        let text = self.text.get(..self.token.start + index).unwrap_or(self.text);
+        Self { text, token: next_token(text, self.token.start), ..*self }
+    }
+
+    fn take_from(&self, index: usize) -> Self {
+        Self { token: next_token(self.text, self.token.start + index), ..*self }
+    }
+
+    fn take_split(&self, index: usize) -> (Self, Self) {
+        (self.take_from(index), self.take(index))
+    }
+
+    fn position<P: Fn(Self::Item) -> bool>(&self, predicate: P) -> Option<usize> {
+        self.iter_indices().find(|(_, token)| predicate(*token)).map(|(index, _)| index)
+    }
+
+    fn iter_elements(&self) -> Self::Iter {
+        Tokens(*self)
+    }
+
+    fn iter_indices(&self) -> Self::IterIndices {
+        TokenIndices { start: self.token.start, tokens: Tokens(*self) }
+    }
+
+    fn slice_index(&self, count: usize) -> Result<usize, Needed> {
+        let mut cursor = *self;
+        for _ in 0..count {
+            if cursor.kind() == TokenKind::End {
+                return Err(Needed::Unknown);
+            }
+            cursor = cursor.next();
+        }
+        Ok(cursor.token.start - self.token.start)
+    }
+}
+
+/// The tokens from a place on.
+#[derive(Clone, Debug)]
+pub(crate) struct Tokens<'a, 'c>(Cursor<'a, 'c>);
+
+impl Iterator for Tokens<'_, '_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        let token = self.0.token;
+        if matches!(token.kind, TokenKind::End | TokenKind::Bad(_)) {
+            return None;
+        }
+        self.0 = self.0.next();
+        Some(token)
+    }
+}
+
+/// The tokens from a place on, each with its distance in bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenIndices<'a, 'c> {
+    start: usize,
+    tokens: Tokens<'a, 'c>,
+}
+
+impl Iterator for TokenIndices<'_, '_> {
+    type Item = (usize, Token);
+
+    fn next(&mut self) -> Option<(usize, Token)> {
+        self.tokens.next().map(|token| (token.start - self.start, token))
+    }
+}
+
+/// Accepts a keyword.
+pub(crate) fn keyword<'a: 'c, 'c>(wanted: Keyword) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> + Copy {
+    move |input: Cursor<'a, 'c>| {
+        if input.is(wanted) {
+            return Ok((input.next(), ()));
+        }
+        Err(Fail { at: input.token.start, reason: Reason::Expected(Wanted::Keyword(wanted)) }.soft())
+    }
+}
+
+/// Accepts a symbol.
+pub(crate) fn symbol<'a: 'c, 'c>(wanted: Symbol) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> + Copy {
+    move |input: Cursor<'a, 'c>| {
+        if input.at(wanted) {
+            return Ok((input.next(), ()));
+        }
+        Err(Fail { at: input.token.start, reason: Reason::Expected(Wanted::Symbol(wanted)) }.soft())
+    }
+}
+
+/// Accepts a token of one kind and returns its text.
+pub(crate) fn token<'a: 'c, 'c>(
+    wanted: TokenKind,
+) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, &'a str> + Copy {
+    move |input: Cursor<'a, 'c>| {
+        if input.kind() == wanted { Ok((input.next(), input.slice())) } else { input.fail() }
+    }
+}
+
+/// One item, and more behind commas; nothing is kept.
+pub(crate) fn comma_list<'a: 'c, 'c, O>(
+    item: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, O>,
+) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, usize> {
+    repeated(move |input: Cursor<'a, 'c>| input.at(Symbol::Comma), item)
+}
+
+/// One item, and more behind AND; nothing is kept.
+pub(crate) fn and_list<'a: 'c, 'c, O>(
+    item: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, O>,
+) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, usize> {
+    repeated(move |input: Cursor<'a, 'c>| input.is(Keyword::And), item)
+}
+
+/// One item, and more behind tokens that separate; returns how many. An item must follow a separator.
+fn repeated<'a: 'c, 'c, O>(
+    separates: impl Fn(Cursor<'a, 'c>) -> bool,
+    item: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, O>,
+) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, usize> {
+    move |input| {
+        let (mut rest, _) = item(input)?;
+        let mut count = 1;
+        while separates(rest) {
+            let (behind, _) = nom::combinator::cut(&item).parse(rest.next())?;
+            rest = behind;
+            count += 1;
+        }
+        Ok((rest, count))
+    }
+}
+
+use nom::Parser as _;

@@ -1,0 +1,170 @@
+//! Why a text is no statement, in the words in which Cassandra says it.
+
+use std::fmt;
+
+use super::cursor::{Fail, LimitKind, Reason, Wanted};
+use crate::cql::keyword::Keyword;
+use crate::cql::lexer::{Bad, Symbol, TokenKind, next_token};
+
+/// Why a text was not read as a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParseError {
+    /// It is no CQL: 0x2000.
+    Syntax(SyntaxError),
+    /// It goes beyond what is read here, though a node might read it: 0x2000 too, since a node protects
+    /// itself in the same way or should.
+    Limit {
+        /// Which limit.
+        limit: LimitKind,
+        /// Its bound.
+        bound: usize,
+    },
+}
+
+/// Where a text stops being CQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// The line, from 1; 0 at the end of the text, as Cassandra has it.
+    pub line: usize,
+    /// The column, from 0, in UTF-16 units; `None` at the end of the text, which Cassandra writes as -1.
+    pub column: Option<usize>,
+    /// What is wrong there. It may quote the statement's text.
+    pub message: String,
+}
+
+impl ParseError {
+    /// The code of the ERROR frame.
+    pub const fn code(&self) -> u32 {
+        0x2000
+    }
+
+    pub(crate) fn new(text: &str, error: nom::Err<Fail>) -> Self {
+        let fail = match error {
+            nom::Err::Error(fail) | nom::Err::Failure(fail) => fail,
+            nom::Err::Incomplete(_) => Fail { at: text.len(), reason: Reason::NoViable },
+        };
+        if let Reason::Limit(limit, bound) = fail.reason {
+            return Self::Limit { limit, bound };
+        }
+        let token = next_token(text, fail.at);
+        let message = match (token.kind, fail.reason) {
+            (TokenKind::Bad(Bad::Unterminated), _) => {
+                "mismatched character '<EOF>' expecting set null".to_owned()
+            }
+            (TokenKind::Bad(Bad::Character), _) => {
+                let (line, column) = place(text, token.end);
+                let character = text.get(token.end..).and_then(|rest| rest.chars().next());
+                let message = match character {
+                    Some(character) => format!("no viable alternative at character '{character}'"),
+                    None => "no viable alternative at character '<EOF>'".to_owned(),
+                };
+                return Self::Syntax(SyntaxError { line, column: Some(column), message });
+            }
+            (_, Reason::Refused(words)) => words.to_owned(),
+            (kind, Reason::Expected(wanted)) => {
+                format!(
+                    "mismatched input '{}' expecting {}",
+                    shown(text, kind, token.start, token.end),
+                    Shown(wanted)
+                )
+            }
+            (kind, _) => {
+                format!("no viable alternative at input '{}'", shown(text, kind, token.start, token.end))
+            }
+        };
+        if token.kind == TokenKind::End {
+            return Self::Syntax(SyntaxError { line: 0, column: None, message });
+        }
+        let (line, column) = place(text, token.start);
+        Self::Syntax(SyntaxError { line, column: Some(column), message })
+    }
+}
+
+/// A token as an error quotes it, cut if it is long.
+fn shown(text: &str, kind: TokenKind, start: usize, end: usize) -> String {
+    const LONGEST: usize = 60;
+    if kind == TokenKind::End {
+        return "<EOF>".to_owned();
+    }
+    let token = text.get(start..end).unwrap_or_default();
+    match token.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}...", token.get(..cut).unwrap_or_default()),
+        None => token.to_owned(),
+    }
+}
+
+/// Line from 1 and column from 0 of a byte, as Cassandra's lexer counts them.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
+    let last = before.rsplit('\n').next().unwrap_or_default();
+    (line, last.encode_utf16().count())
+}
+
+struct Shown(Wanted);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Wanted::End => f.write_str("EOF"),
+            Wanted::Keyword(keyword) => write!(f, "K_{}", String::from_utf8_lossy(keyword_name(keyword))),
+            Wanted::Symbol(symbol) => write!(f, "'{}'", symbol_text(symbol)),
+        }
+    }
+}
+
+fn keyword_name(keyword: Keyword) -> &'static [u8] {
+    keyword.as_bytes()
+}
+
+const fn symbol_text(symbol: Symbol) -> &'static str {
+    match symbol {
+        Symbol::ParenOpen => "(",
+        Symbol::ParenClose => ")",
+        Symbol::BracketOpen => "[",
+        Symbol::BracketClose => "]",
+        Symbol::BraceOpen => "{",
+        Symbol::BraceClose => "}",
+        Symbol::Comma => ",",
+        Symbol::Semicolon => ";",
+        Symbol::Colon => ":",
+        Symbol::Question => "?",
+        Symbol::Star => "*",
+        Symbol::Plus => "+",
+        Symbol::PlusEqual => "+=",
+        Symbol::Minus => "-",
+        Symbol::MinusEqual => "-=",
+        Symbol::Slash => "/",
+        Symbol::Percent => "%",
+        Symbol::Equal => "=",
+        Symbol::Less => "<",
+        Symbol::LessEqual => "<=",
+        Symbol::Greater => ">",
+        Symbol::GreaterEqual => ">=",
+        Symbol::NotEqual => "!=",
+        Symbol::Dot => ".",
+        Symbol::Range => "..",
+    }
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.column {
+            Some(column) => write!(f, "line {}:{column} {}", self.line, self.message),
+            None => write!(f, "line 0:-1 {}", self.message),
+        }
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(error) => error.fmt(f),
+            Self::Limit { limit, bound } => {
+                write!(f, "cqlgate reads no more than {bound} {}", limit.as_str())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ParseError {}

@@ -1,0 +1,45 @@
+//! USE, and CREATE, ALTER and DROP of keyspaces.
+
+use nom::Parser;
+use nom::combinator::{cut, opt};
+use nom::sequence::{pair, preceded};
+
+use super::cursor::{Cursor, Parsed, keyword};
+use super::names::{Name, keyspace};
+use super::properties::properties;
+use crate::cql::keyword::Keyword;
+
+/// `IF EXISTS`, or nothing.
+pub(crate) fn if_exists<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, bool> {
+    opt(pair(keyword(Keyword::If), cut(keyword(Keyword::Exists)))).map(|found| found.is_some()).parse(input)
+}
+
+/// `IF NOT EXISTS`, or nothing.
+pub(crate) fn if_not_exists<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, bool> {
+    let not_exists = pair(keyword(Keyword::Not), keyword(Keyword::Exists));
+    opt(pair(keyword(Keyword::If), cut(not_exists))).map(|found| found.is_some()).parse(input)
+}
+
+/// `USE k`.
+pub(crate) fn use_statement<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
+    preceded(keyword(Keyword::Use), cut(keyspace)).parse(input)
+}
+
+/// Behind `CREATE KEYSPACE`.
+pub(crate) fn create<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
+    let (rest, keyspace) = preceded(if_not_exists, keyspace).parse(input)?;
+    let (rest, ()) = preceded(keyword(Keyword::With), properties).parse(rest)?;
+    Ok((rest, keyspace))
+}
+
+/// Behind `ALTER KEYSPACE`.
+pub(crate) fn alter<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
+    let (rest, keyspace) = preceded(if_exists, keyspace).parse(input)?;
+    let (rest, ()) = preceded(keyword(Keyword::With), properties).parse(rest)?;
+    Ok((rest, keyspace))
+}
+
+/// Behind `DROP KEYSPACE`.
+pub(crate) fn drop<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
+    preceded(if_exists, keyspace).parse(input)
+}

@@ -1,0 +1,239 @@
+//! The grammar of CQL as Cassandra 5.0 has it, one file a family.
+//!
+//! In: a text. Out: one [`Statement`], parsed to the end of the text, or a [`ParseError`]. The parsers
+//! are `nom` parsers over a [`cursor`] of tokens; they look ahead instead of trying twice, so their time
+//! is linear in the text, and every nesting has a bound.
+//!
+//! Where Cassandra's own grammar decides by trying, the reading here is the same or the text is refused;
+//! the texts that Cassandra reads and this grammar does not are named in the tests.
+
+mod batch;
+pub(crate) mod cursor;
+mod error;
+mod keyspace;
+mod kind;
+mod modification;
+mod names;
+mod properties;
+mod relation;
+mod select;
+mod selector;
+mod table;
+mod term;
+mod types;
+
+use nom::Parser;
+use nom::combinator::cut;
+
+pub use batch::Batch;
+use cursor::{Context, Cursor, Fail, Parsed, Reason, Wanted};
+pub use cursor::{LimitKind, Limits};
+pub use error::{ParseError, SyntaxError};
+pub use kind::{Category, Kind};
+pub use modification::Modification;
+pub use names::{FunctionName, Name, TableName};
+pub use relation::{Operator, Restriction, Restrictions, Subject};
+pub use select::{Select, Selection};
+pub use selector::{Arguments, Selector, SelectorExpr, Selectors};
+pub use term::{Term, Terms};
+
+use super::keyword::Keyword;
+use super::lexer::{Symbol, TokenKind};
+
+/// One statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement<'a> {
+    /// `SELECT`.
+    Select(Select<'a>),
+    /// `INSERT`.
+    Insert(Modification<'a>),
+    /// `UPDATE`.
+    Update(Modification<'a>),
+    /// `DELETE`.
+    Delete(Modification<'a>),
+    /// `BEGIN BATCH .. APPLY BATCH`.
+    Batch(Batch<'a>),
+    /// `TRUNCATE`.
+    Truncate(TableName<'a>),
+    /// `USE k`.
+    Use(Name<'a>),
+    /// `CREATE KEYSPACE k`.
+    CreateKeyspace(Name<'a>),
+    /// `DROP KEYSPACE k`.
+    DropKeyspace(Name<'a>),
+    /// `CREATE TABLE t`.
+    CreateTable(TableName<'a>),
+    /// `DROP TABLE t`.
+    DropTable(TableName<'a>),
+    /// A statement that is read but not judged.
+    Other(Kind),
+}
+
+impl Limits {
+    /// Limits that nothing exceeds, to read again what was read within limits.
+    pub(crate) const fn unlimited() -> Self {
+        Self {
+            text: usize::MAX,
+            selector_depth: usize::MAX,
+            value_operators: usize::MAX,
+            value_depth: usize::MAX,
+            batch_children: usize::MAX,
+        }
+    }
+}
+
+/// Reads `text` as one statement.
+///
+/// # Errors
+/// [`ParseError::Syntax`] where Cassandra would say SYNTAX_ERROR, [`ParseError::Limit`] where a limit is
+/// exceeded.
+pub fn parse<'a>(text: &'a str, limits: &Limits) -> Result<Statement<'a>, ParseError> {
+    run(text, &Context::new(*limits))
+}
+
+fn run<'a>(text: &'a str, context: &Context<'a>) -> Result<Statement<'a>, ParseError> {
+    if text.len() > context.limits.text {
+        return Err(ParseError::Limit { limit: LimitKind::Text, bound: context.limits.text });
+    }
+    let (mut rest, statement) =
+        statement(Cursor::new(context, text, 0, 0)).map_err(|error| ParseError::new(text, error))?;
+    while rest.at(Symbol::Semicolon) {
+        rest = rest.next();
+    }
+    if rest.kind() == TokenKind::End {
+        return Ok(statement);
+    }
+    let fail = Fail { at: rest.token.start, reason: Reason::Expected(Wanted::End) };
+    Err(ParseError::new(text, fail.hard()))
+}
+
+fn statement<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>> {
+    let TokenKind::Keyword(first) = input.kind() else { return input.fail() };
+    match first {
+        Keyword::Select => select::select.map(Statement::Select).parse(input),
+        Keyword::Insert => modification::insert.map(Statement::Insert).parse(input),
+        Keyword::Update => modification::update.map(Statement::Update).parse(input),
+        Keyword::Delete => modification::delete.map(Statement::Delete).parse(input),
+        Keyword::Begin => batch::batch.map(Statement::Batch).parse(input),
+        Keyword::Truncate => table::truncate.map(Statement::Truncate).parse(input),
+        Keyword::Use => keyspace::use_statement.map(Statement::Use).parse(input),
+        Keyword::Create => cut(create).parse(input.next()),
+        Keyword::Alter => cut(alter).parse(input.next()),
+        Keyword::Drop => cut(drop_statement).parse(input.next()),
+        _ => input.fail(),
+    }
+}
+
+/// Behind `CREATE`.
+fn create<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>> {
+    let TokenKind::Keyword(second) = input.kind() else { return input.fail() };
+    let rest = input.next();
+    match second {
+        Keyword::Keyspace => keyspace::create.map(Statement::CreateKeyspace).parse(rest),
+        Keyword::ColumnFamily => table::create.map(Statement::CreateTable).parse(rest),
+        _ => input.fail(),
+    }
+}
+
+/// Behind `ALTER`.
+fn alter<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>> {
+    let TokenKind::Keyword(second) = input.kind() else { return input.fail() };
+    let rest = input.next();
+    match second {
+        Keyword::Keyspace => keyspace::alter.map(|_| Statement::Other(Kind::AlterKeyspace)).parse(rest),
+        Keyword::ColumnFamily => table::alter.map(|_| Statement::Other(Kind::AlterTable)).parse(rest),
+        _ => input.fail(),
+    }
+}
+
+/// Behind `DROP`.
+fn drop_statement<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>> {
+    let TokenKind::Keyword(second) = input.kind() else { return input.fail() };
+    let rest = input.next();
+    match second {
+        Keyword::Keyspace => keyspace::drop.map(Statement::DropKeyspace).parse(rest),
+        Keyword::ColumnFamily => table::drop.map(Statement::DropTable).parse(rest),
+        _ => input.fail(),
+    }
+}
+
+impl<'a> Statement<'a> {
+    /// The kind of the statement.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Select(_) => Kind::Select,
+            Self::Insert(_) | Self::Update(_) => Kind::Update,
+            Self::Delete(_) => Kind::Delete,
+            Self::Batch(_) => Kind::Batch,
+            Self::Truncate(_) => Kind::Truncate,
+            Self::Use(_) => Kind::UseKeyspace,
+            Self::CreateKeyspace(_) => Kind::CreateKeyspace,
+            Self::DropKeyspace(_) => Kind::DropKeyspace,
+            Self::CreateTable(_) => Kind::CreateTable,
+            Self::DropTable(_) => Kind::DropTable,
+            Self::Other(kind) => *kind,
+        }
+    }
+
+    /// The one table that the statement names, if it names one and is judged.
+    pub fn table(&self) -> Option<&TableName<'a>> {
+        match self {
+            Self::Select(select) => Some(&select.table),
+            Self::Insert(change) | Self::Update(change) | Self::Delete(change) => Some(&change.table),
+            Self::Truncate(table) | Self::CreateTable(table) | Self::DropTable(table) => Some(table),
+            Self::Batch(_)
+            | Self::Use(_)
+            | Self::CreateKeyspace(_)
+            | Self::DropKeyspace(_)
+            | Self::Other(_) => None,
+        }
+    }
+
+    /// Whether no name in the statement takes the session's keyspace. Of a statement that is not judged
+    /// nothing is known, so it is not.
+    pub fn is_fully_qualified(&self) -> bool {
+        match self {
+            Self::Batch(batch) => batch.children.iter().all(|child| child.table.keyspace.is_some()),
+            Self::Use(_) | Self::CreateKeyspace(_) | Self::DropKeyspace(_) => true,
+            Self::Other(_) => false,
+            _ => self.table().is_some_and(|table| table.keyspace.is_some()),
+        }
+    }
+
+    /// The keyspace of a USE.
+    pub fn use_keyspace(&self) -> Option<&str> {
+        match self {
+            Self::Use(keyspace) => Some(keyspace),
+            _ => None,
+        }
+    }
+
+    /// How many bind markers the statement has; none in a statement that is not about rows.
+    pub fn bind_marker_count(&self) -> usize {
+        self.rows().map_or(0, |(_, markers)| markers)
+    }
+
+    /// The names of the bind markers in order; `None` for `?`.
+    pub fn bind_markers(&self) -> impl Iterator<Item = Option<Name<'a>>> + use<'a> {
+        let mut names = Vec::new();
+        if let Some((text, 1..)) = self.rows() {
+            let context = Context::collecting_markers(Limits::unlimited());
+            if run(text, &context).is_ok() {
+                names = context.markers.map(std::cell::RefCell::into_inner).unwrap_or_default();
+            }
+        }
+        names.into_iter()
+    }
+
+    /// Text and number of markers of a statement about rows.
+    fn rows(&self) -> Option<(&'a str, usize)> {
+        match self {
+            Self::Select(select) => Some((select.text, select.markers)),
+            Self::Insert(change) | Self::Update(change) | Self::Delete(change) => {
+                Some((change.text, change.markers))
+            }
+            Self::Batch(batch) => Some((batch.text, batch.markers)),
+            _ => None,
+        }
+    }
+}

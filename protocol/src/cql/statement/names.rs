@@ -1,0 +1,192 @@
+//! Names: what may stand where a keyspace, a table, a column or a function is called by its name.
+
+use std::borrow::Cow;
+
+use nom::Parser;
+use nom::combinator::opt;
+use nom::sequence::terminated;
+
+use super::cursor::{Cursor, Parsed, symbol};
+use crate::cql::keyword::{Class, Keyword};
+use crate::cql::lexer::{Symbol, TokenKind};
+
+/// An internal name: folded to lower case if it was written unquoted, kept as it is if quoted.
+pub type Name<'a> = Cow<'a, str>;
+
+/// A table or view as a statement names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName<'a> {
+    /// The keyspace, if the statement names it.
+    pub keyspace: Option<Name<'a>>,
+    /// The table.
+    pub name: Name<'a>,
+}
+
+/// A function as a statement calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionName<'a> {
+    /// The keyspace, if the statement names it.
+    pub keyspace: Option<Name<'a>>,
+    /// The function.
+    pub name: Name<'a>,
+}
+
+/// Folds an unquoted word as Cassandra does: words are ASCII.
+pub(crate) fn fold(word: &str) -> Name<'_> {
+    if word.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(word.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(word)
+    }
+}
+
+/// What a quoted token stands for: the marks removed, doubled ones made one.
+pub(crate) fn unquote(token: &str, mark: char) -> Cow<'_, str> {
+    let inner = token.strip_prefix(mark).and_then(|t| t.strip_suffix(mark)).unwrap_or_default();
+    if inner.contains(mark) {
+        let double: String = [mark, mark].iter().collect();
+        let single: String = [mark].iter().collect();
+        Cow::Owned(inner.replace(&double, &single))
+    } else {
+        Cow::Borrowed(inner)
+    }
+}
+
+/// Whether a token is a name.
+pub(crate) fn is_name(kind: TokenKind) -> bool {
+    match kind {
+        TokenKind::Ident | TokenKind::Quoted => true,
+        TokenKind::Keyword(keyword) => keyword.class() != Class::Reserved,
+        _ => false,
+    }
+}
+
+/// A name: a word, a quoted name or an unreserved keyword.
+pub(crate) fn name<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
+    let name = match input.kind() {
+        TokenKind::Quoted => unquote(input.slice(), '"'),
+        kind if is_name(kind) => fold(input.slice()),
+        _ => return input.fail(),
+    };
+    Ok((input.next(), name))
+}
+
+/// The same, where nobody needs what it says.
+pub(crate) fn any_name<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
+    if is_name(input.kind()) { Ok((input.next(), ())) } else { input.fail() }
+}
+
+/// A column that exists already: a name, or `""` for the nameless column of old tables.
+pub(crate) fn column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
+    if input.kind() == TokenKind::EmptyQuoted {
+        return Ok((input.next(), Cow::Borrowed("")));
+    }
+    name(input)
+}
+
+/// The same, where nobody needs what it says.
+pub(crate) fn any_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
+    if input.kind() == TokenKind::EmptyQuoted { Ok((input.next(), ())) } else { any_name(input) }
+}
+
+fn not_bound<'a: 'c, 'c>(input: Cursor<'a, 'c>, words: &'static str) -> Parsed<'a, 'c, ()> {
+    if input.at(Symbol::Question) { input.refuse(words) } else { Ok((input, ())) }
+}
+
+/// The name of a keyspace.
+pub(crate) fn keyspace<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
+    not_bound(input, "Bind variables cannot be used for keyspace names")?;
+    name(input)
+}
+
+fn qualified<'a: 'c, 'c>(
+    input: Cursor<'a, 'c>,
+    unbound: &'static str,
+) -> Parsed<'a, 'c, (Option<Name<'a>>, Name<'a>)> {
+    if input.at(Symbol::Question) {
+        let keyspace = input.next().at(Symbol::Dot);
+        return input.refuse(if keyspace {
+            "Bind variables cannot be used for keyspace names"
+        } else {
+            unbound
+        });
+    }
+    let (rest, keyspace) = opt(terminated(name, symbol(Symbol::Dot))).parse(input)?;
+    not_bound(rest, unbound)?;
+    let (rest, name) = name(rest)?;
+    Ok((rest, (keyspace, name)))
+}
+
+/// A table or view, perhaps with its keyspace.
+pub(crate) fn table<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, TableName<'a>> {
+    let (rest, (keyspace, name)) = qualified(input, "Bind variables cannot be used for table names")?;
+    Ok((rest, TableName { keyspace, name }))
+}
+
+/// An index, perhaps with its keyspace.
+pub(crate) fn index<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, (Option<Name<'a>>, Name<'a>)> {
+    qualified(input, "Bind variables cannot be used for index names")
+}
+
+/// An index without a keyspace.
+pub(crate) fn bare_index<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
+    not_bound(input, "Bind variables cannot be used for index names")?;
+    any_name(input)
+}
+
+/// Whether a token may be the name of a function, once its keyspace is given or left out.
+fn is_function_name(kind: TokenKind) -> bool {
+    match kind {
+        TokenKind::Ident | TokenKind::Quoted => true,
+        TokenKind::Keyword(Keyword::Token | Keyword::Count) => true,
+        TokenKind::Keyword(keyword) => matches!(keyword.class(), Class::Basic | Class::NativeType),
+        _ => false,
+    }
+}
+
+/// A function's name without its keyspace.
+pub(crate) fn bare_function<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
+    if !is_function_name(input.kind()) {
+        return input.fail();
+    }
+    let name = match input.kind() {
+        TokenKind::Quoted => unquote(input.slice(), '"'),
+        _ => fold(input.slice()),
+    };
+    Ok((input.next(), name))
+}
+
+/// A function, perhaps with its keyspace.
+pub(crate) fn function<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, FunctionName<'a>> {
+    let (rest, keyspace) = opt(terminated(keyspace, symbol(Symbol::Dot))).parse(input)?;
+    let (rest, name) = bare_function(rest)?;
+    Ok((rest, FunctionName { keyspace, name }))
+}
+
+/// A function of which a call starts here: its name and an opening parenthesis. The call is noted.
+pub(crate) fn call<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, FunctionName<'a>> {
+    let (rest, function) = terminated(function, symbol(Symbol::ParenOpen)).parse(input)?;
+    input.context.functions.borrow_mut().push(function.clone());
+    Ok((rest, function))
+}
+
+/// A user type, perhaps with its keyspace: no native type, no special word.
+pub(crate) fn user_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
+    let (rest, _) = opt(terminated(any_name, symbol(Symbol::Dot))).parse(input)?;
+    let reserved = ["byte", "complex", "enum", "date", "interval", "macaddr", "bitstring"];
+    match rest.kind() {
+        TokenKind::Ident if reserved.contains(&rest.slice()) => {
+            rest.refuse("Invalid (reserved) user type name")
+        }
+        TokenKind::Ident | TokenKind::Quoted | TokenKind::Keyword(Keyword::Key) => Ok((rest.next(), ())),
+        TokenKind::Keyword(keyword) if keyword.class() == Class::Basic => Ok((rest.next(), ())),
+        _ => rest.fail(),
+    }
+}
+
+/// Whether a call of a function starts here: `name(` or `keyspace.name(`.
+pub(crate) fn starts_call(input: &Cursor<'_, '_>) -> bool {
+    let open =
+        |cursor: &Cursor<'_, '_>| is_function_name(cursor.kind()) && cursor.next().at(Symbol::ParenOpen);
+    open(input) || (is_name(input.kind()) && input.next().at(Symbol::Dot) && open(&input.next().next()))
+}

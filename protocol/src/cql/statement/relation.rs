@@ -1,0 +1,220 @@
+//! WHERE clauses and the conditions behind IF.
+
+use nom::Parser;
+use nom::combinator::{cut, opt, value as constant};
+use nom::sequence::{delimited, pair, preceded};
+
+use super::cursor::{Context, Cursor, Limits, Parsed, and_list, comma_list, keyword, symbol};
+use super::names::{Name, any_column, any_name, bare_index, column};
+use super::term::{Term, Value, in_tuples, in_values, marker, tuple, value};
+use crate::cql::keyword::Keyword;
+use crate::cql::lexer::{Symbol, TokenKind};
+
+/// One restriction of a WHERE clause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restriction<'a> {
+    /// What is restricted.
+    pub subject: Subject<'a>,
+    /// How it relates to the value.
+    pub operator: Operator,
+    /// The value; of `IN (..)` a [`Term::List`].
+    pub value: Term<'a>,
+}
+
+/// What a restriction restricts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// One column.
+    Column(Name<'a>),
+    /// An element, several columns, a token, an index expression.
+    Other,
+}
+
+/// The operators of restrictions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant is the operator it is called after")]
+pub enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    In,
+    Like,
+    Contains,
+    ContainsKey,
+    IsNotNull,
+    Index,
+}
+
+/// The restrictions of a WHERE clause, read one at a time.
+#[derive(Clone, Debug)]
+pub struct Restrictions<'a> {
+    pub(super) text: &'a str,
+    pub(super) position: Option<usize>,
+    pub(super) markers: usize,
+}
+
+/// Where a relation's parts stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Relation {
+    /// The column's token, if it is about one column.
+    column: Option<usize>,
+    operator: Operator,
+    value: Option<Value>,
+}
+
+impl<'a> Iterator for Restrictions<'a> {
+    type Item = Restriction<'a>;
+
+    fn next(&mut self) -> Option<Restriction<'a>> {
+        let context = Context::new(Limits::unlimited());
+        let cursor = Cursor::new(&context, self.text, self.position?, self.markers);
+        let (rest, relation) = relation_or_index(cursor).ok()?;
+        self.markers = rest.markers;
+        self.position = rest.is(Keyword::And).then_some(rest.token.end);
+        let subject = relation
+            .column
+            .and_then(|start| column(Cursor::new(&context, self.text, start, 0)).ok())
+            .map_or(Subject::Other, |(_, name)| Subject::Column(name));
+        let value = relation.value.map_or(Term::Null, |value| value.term(self.text));
+        Some(Restriction { subject, operator: relation.operator, value })
+    }
+}
+
+/// Relations joined by AND.
+pub(crate) fn where_clause<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
+    and_list(relation_or_index).map(drop).parse(input)
+}
+
+fn relation_or_index<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
+    if input.kind() != TokenKind::Expr {
+        return relation(input);
+    }
+    let (rest, ()) = cut(bare_index).parse(input.next())?;
+    let (rest, value) = delimited(symbol(Symbol::Comma), value, symbol(Symbol::ParenClose)).parse(rest)?;
+    Ok((rest, Relation { column: None, operator: Operator::Index, value: Some(value) }))
+}
+
+fn relation<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
+    if input.is(Keyword::Token) {
+        let (rest, _) = columns(input.next())?;
+        return compared(rest, None);
+    }
+    if !input.at(Symbol::ParenOpen) {
+        return of_column(input);
+    }
+    // `(a)` and `(a, b` begin a list of columns, anything else a relation in parentheses.
+    let inner = input.next();
+    let listed =
+        any_column(inner).is_ok_and(|(behind, ())| behind.at(Symbol::Comma) || behind.at(Symbol::ParenClose));
+    if listed {
+        let (rest, _) = columns(input)?;
+        return of_columns(rest);
+    }
+    let (rest, inside) = relation(input.deeper()?.next())?;
+    let (rest, ()) = symbol(Symbol::ParenClose)(rest)?;
+    Ok((rest.level_of(&input), inside))
+}
+
+fn columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, usize> {
+    delimited(symbol(Symbol::ParenOpen), comma_list(any_column), symbol(Symbol::ParenClose)).parse(input)
+}
+
+fn of_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
+    if input.is(Keyword::In) {
+        let (rest, value) = cut(in_tuples).parse(input.next())?;
+        return Ok((rest, Relation { column: None, operator: Operator::In, value: Some(value) }));
+    }
+    let (rest, operator) = comparison(input)?;
+    let (rest, value) = if rest.at(Symbol::ParenOpen) { tuple(rest)? } else { cut(marker).parse(rest)? };
+    Ok((rest, Relation { column: None, operator, value: Some(value) }))
+}
+
+fn of_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
+    let start = Some(input.token.start);
+    let (rest, ()) = any_column(input)?;
+    let with = |operator, value| Relation { column: start, operator, value };
+    match rest.kind() {
+        TokenKind::Keyword(Keyword::Like) => {
+            cut(value).map(|v| with(Operator::Like, Some(v))).parse(rest.next())
+        }
+        TokenKind::Keyword(Keyword::Is) => {
+            let null = pair(keyword(Keyword::Not), keyword(Keyword::Null));
+            constant(with(Operator::IsNotNull, None), cut(null)).parse(rest.next())
+        }
+        TokenKind::Keyword(Keyword::In) => {
+            cut(in_values).map(|v| with(Operator::In, Some(v))).parse(rest.next())
+        }
+        TokenKind::Keyword(Keyword::Contains) => {
+            let (rest, operator) = contains(rest)?;
+            cut(value).map(|v| with(operator, Some(v))).parse(rest)
+        }
+        TokenKind::Symbol(Symbol::BracketOpen) => {
+            let (rest, _) =
+                delimited(symbol(Symbol::BracketOpen), value, symbol(Symbol::BracketClose)).parse(rest)?;
+            compared(rest, None)
+        }
+        _ => compared(rest, start),
+    }
+}
+
+/// `CONTAINS` or `CONTAINS KEY`; the word KEY may also start a function's name.
+fn contains<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Operator> {
+    let (rest, ()) = keyword(Keyword::Contains)(input)?;
+    if rest.is(Keyword::Key) && !rest.next().at(Symbol::Dot) {
+        return Ok((rest.next(), Operator::ContainsKey));
+    }
+    Ok((rest, Operator::Contains))
+}
+
+fn compared<'a: 'c, 'c>(input: Cursor<'a, 'c>, column: Option<usize>) -> Parsed<'a, 'c, Relation> {
+    let (rest, operator) = comparison(input)?;
+    cut(value).map(|value| Relation { column, operator, value: Some(value) }).parse(rest)
+}
+
+fn comparison<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Operator> {
+    let operator = match input.kind() {
+        TokenKind::Symbol(Symbol::Equal) => Operator::Equal,
+        TokenKind::Symbol(Symbol::NotEqual) => Operator::NotEqual,
+        TokenKind::Symbol(Symbol::Less) => Operator::Less,
+        TokenKind::Symbol(Symbol::LessEqual) => Operator::LessOrEqual,
+        TokenKind::Symbol(Symbol::Greater) => Operator::Greater,
+        TokenKind::Symbol(Symbol::GreaterEqual) => Operator::GreaterOrEqual,
+        _ => return input.fail(),
+    };
+    Ok((input.next(), operator))
+}
+
+/// What may stand behind IF of an UPDATE or DELETE: EXISTS, or conditions joined by AND.
+pub(crate) fn conditions<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
+    // A column may be called `exists` too; then something that compares it follows.
+    if input.is(Keyword::Exists) && !continues_condition(&input.next()) {
+        return Ok((input.next(), ()));
+    }
+    and_list(condition).map(drop).parse(input)
+}
+
+fn continues_condition(input: &Cursor<'_, '_>) -> bool {
+    comparison(*input).is_ok()
+        || input.is(Keyword::In)
+        || input.is(Keyword::Contains)
+        || input.at(Symbol::BracketOpen)
+        || input.at(Symbol::Dot)
+}
+
+fn condition<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
+    let (rest, ()) = any_column(input)?;
+    if rest.is(Keyword::Contains) {
+        let (rest, _) = contains(rest)?;
+        return cut(value).map(drop).parse(rest);
+    }
+    let element = delimited(symbol(Symbol::BracketOpen), value.map(drop), symbol(Symbol::BracketClose));
+    let field = preceded(symbol(Symbol::Dot), any_name);
+    let (rest, _) = opt(nom::branch::alt((element, field))).parse(rest)?;
+    if rest.is(Keyword::In) {
+        return cut(in_values).map(drop).parse(rest.next());
+    }
+    compared(rest, None).map(|(rest, _)| (rest, ()))
+}

@@ -1,0 +1,169 @@
+//! SELECT.
+
+use nom::Parser;
+use nom::combinator::{cut, opt};
+use nom::sequence::{pair, preceded};
+
+use super::cursor::{Cursor, Parsed, comma_list, keyword};
+use super::names::{FunctionName, TableName, any_column, is_name, table};
+use super::relation::{Restrictions, where_clause};
+use super::selector::{Selectors, expression, selectors};
+use super::term::{Term, integer, value};
+use crate::cql::keyword::Keyword;
+use crate::cql::lexer::{Symbol, TokenKind};
+
+/// A SELECT. What it holds besides its table is read again from the text when somebody asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Select<'a> {
+    pub(crate) text: &'a str,
+    /// The table or view that is read.
+    pub table: TableName<'a>,
+    /// `SELECT JSON`.
+    pub json: bool,
+    /// `SELECT DISTINCT`.
+    pub distinct: bool,
+    /// What is selected.
+    pub selection: Selection,
+    /// `ALLOW FILTERING`.
+    pub allow_filtering: bool,
+    /// There is a GROUP BY clause.
+    pub has_group_by: bool,
+    /// There is an ORDER BY clause.
+    pub has_order_by: bool,
+    /// There is a PER PARTITION LIMIT clause.
+    pub has_per_partition_limit: bool,
+    limit: Option<Term<'a>>,
+    selectors_at: usize,
+    /// Where the WHERE clause starts, and how many markers stand before it.
+    where_at: Option<(usize, usize)>,
+    pub(crate) functions: Vec<FunctionName<'a>>,
+    pub(crate) markers: usize,
+}
+
+/// What a SELECT asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// `*`.
+    Star,
+    /// The entries that [`Select::selectors`] reads.
+    List,
+}
+
+impl<'a> Select<'a> {
+    /// The entries of the selection in order; none for `*`.
+    pub fn selectors(&self) -> Selectors<'a> {
+        let position = (self.selection == Selection::List).then_some(self.selectors_at);
+        Selectors { text: self.text, position }
+    }
+
+    /// The restrictions of the WHERE clause in order.
+    pub fn restrictions(&self) -> Restrictions<'a> {
+        let (position, markers) = self.where_at.map_or((None, 0), |(at, markers)| (Some(at), markers));
+        Restrictions { text: self.text, position, markers }
+    }
+
+    /// The value of the LIMIT clause: an integer or a marker.
+    pub fn limit(&self) -> Option<Term<'a>> {
+        self.limit.clone()
+    }
+}
+
+/// JSON, DISTINCT, and the selection behind them.
+#[derive(Clone, Copy)]
+struct Clause {
+    json: bool,
+    distinct: bool,
+    star: bool,
+    /// Where the selection starts.
+    at: usize,
+}
+
+pub(crate) fn select<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Select<'a>> {
+    let (rest, ()) = keyword(Keyword::Select)(input)?;
+    let (rest, clause) = json_clause(rest)?;
+    let (rest, ()) = cut(keyword(Keyword::From)).parse(rest)?;
+    let (rest, table) = cut(table).parse(rest)?;
+    let mut where_at = None;
+    let rest = if rest.is(Keyword::Where) {
+        let start = rest.next();
+        where_at = Some((start.token.start, start.markers));
+        cut(where_clause).parse(start)?.0
+    } else {
+        rest
+    };
+    let (rest, group) =
+        opt(preceded(pair(keyword(Keyword::Group), keyword(Keyword::By)), cut(comma_list(expression))))
+            .parse(rest)?;
+    let (rest, order) =
+        opt(preceded(pair(keyword(Keyword::Order), keyword(Keyword::By)), cut(comma_list(ordering))))
+            .parse(rest)?;
+    let per_partition = (keyword(Keyword::Per), keyword(Keyword::Partition), keyword(Keyword::Limit));
+    let (rest, per_partition) = opt(preceded(per_partition, cut(integer))).parse(rest)?;
+    let (rest, limit) = opt(preceded(keyword(Keyword::Limit), cut(integer))).parse(rest)?;
+    let (rest, filtering) =
+        opt(preceded(keyword(Keyword::Allow), cut(keyword(Keyword::Filtering)))).parse(rest)?;
+    let select = Select {
+        text: input.text,
+        table,
+        json: clause.json,
+        distinct: clause.distinct,
+        selection: if clause.star { Selection::Star } else { Selection::List },
+        allow_filtering: filtering.is_some(),
+        has_group_by: group.is_some(),
+        has_order_by: order.is_some(),
+        has_per_partition_limit: per_partition.is_some(),
+        limit: limit.map(|value| value.term(input.text)),
+        selectors_at: clause.at,
+        where_at,
+        functions: input.context.functions.take(),
+        markers: rest.markers,
+    };
+    Ok((rest, select))
+}
+
+/// `JSON` is also a column's name; Cassandra takes it as the modifier if a selection follows.
+fn json_clause<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Clause> {
+    if input.is(Keyword::Json) && modifies(&input.next()) {
+        if let Ok((rest, clause)) = distinct_clause(input.next()) {
+            return Ok((rest, Clause { json: true, ..clause }));
+        }
+    }
+    distinct_clause(input)
+}
+
+/// The same for `DISTINCT`.
+fn distinct_clause<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Clause> {
+    let clause = |start: Cursor<'a, 'c>, distinct| {
+        cut(selectors).map(|star| Clause { json: false, distinct, star, at: start.token.start }).parse(start)
+    };
+    if input.is(Keyword::Distinct) && modifies(&input.next()) {
+        if let Ok(found) = clause(input.next(), true) {
+            return Ok(found);
+        }
+    }
+    clause(input, false)
+}
+
+/// Whether a word that could be a modifier or a column is the modifier, by what follows it.
+fn modifies(next: &Cursor<'_, '_>) -> bool {
+    match next.kind() {
+        TokenKind::Keyword(Keyword::From)
+        | TokenKind::Symbol(Symbol::Comma | Symbol::Dot | Symbol::Plus | Symbol::Slash | Symbol::Percent) => {
+            false
+        }
+        // `json AS x FROM` is a column with an alias, `JSON as FROM` a column called `as`.
+        TokenKind::Keyword(Keyword::As) => {
+            let behind = next.next().next();
+            !(is_name(next.next().kind()) && (behind.is(Keyword::From) || behind.at(Symbol::Comma)))
+        }
+        _ => true,
+    }
+}
+
+/// A column, perhaps compared with a vector, and a direction.
+fn ordering<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
+    let near = preceded(pair(keyword(Keyword::Ann), keyword(Keyword::Of)), cut(value));
+    let (rest, _) = pair(any_column, opt(near)).parse(input)?;
+    let direction = rest.is(Keyword::Asc) || rest.is(Keyword::Desc);
+    Ok((if direction { rest.next() } else { rest }, ()))
+}
