@@ -175,3 +175,7 @@ impl<'a> Places<'a> {
         place(self.text, value.span().start)
     }
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
