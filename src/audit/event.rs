@@ -30,7 +30,7 @@ pub struct Event {
     /// Driver name and version, as the client says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<Arc<str>>,
-    /// The statement's kind: SELECT, UPDATE, CREATE_TABLE, .. `None` for text that was not understood.
+    /// The statement's kind: SELECT, UPDATE, `CREATE_TABLE`, .. `None` for text that was not understood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statement: Option<&'static str>,
     /// Its text as the client sent it, EXECUTE resolved; the writer blanks passwords.

@@ -41,9 +41,18 @@ struct Inner {
     text_bytes: usize,
     flushes: Vec<oneshot::Sender<()>>,
     reopen: bool,
-    closed: bool,
-    ended: bool,
+    life: Life,
     asleep: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Life {
+    #[default]
+    Open,
+    /// Nothing goes in any more; what is in is still written.
+    Closed,
+    /// The writer is gone.
+    Ended,
 }
 
 /// What the writer is to do next.
@@ -70,7 +79,7 @@ impl Queue {
         let text = event.text.as_ref().map_or(0, |t| t.len());
         let mut inner = self.lock();
         // A closed queue is a full one for ever: what can no longer be recorded must not happen.
-        let full = inner.closed
+        let full = inner.life != Life::Open
             || inner.events.len() >= AUDIT_QUEUE
             || (inner.text_bytes + text > AUDIT_QUEUE_TEXT && !inner.events.is_empty());
         if full {
@@ -97,7 +106,7 @@ impl Queue {
     pub(super) fn flush(&self) -> oneshot::Receiver<()> {
         let (done, waiter) = oneshot::channel();
         let mut inner = self.lock();
-        if !inner.ended {
+        if inner.life != Life::Ended {
             inner.flushes.push(done);
         }
         self.rouse(inner);
@@ -112,15 +121,16 @@ impl Queue {
 
     pub(super) fn close(&self) {
         let mut inner = self.lock();
-        inner.closed = true;
+        if inner.life == Life::Open {
+            inner.life = Life::Closed;
+        }
         self.rouse(inner);
     }
 
     /// The writer is gone: nothing goes in any more, and nobody waits for it.
     pub(super) fn end(&self) {
         let mut inner = self.lock();
-        inner.closed = true;
-        inner.ended = true;
+        inner.life = Life::Ended;
         inner.flushes.clear();
     }
 
@@ -131,10 +141,10 @@ impl Queue {
     /// Is there a reason for a writer in trouble to stop waiting for its next try?
     pub(super) fn pressing(&self, wait: Duration) -> Pressing {
         let inner = self.lock();
-        let quiet = |i: &mut Inner| !i.reopen && !i.closed;
+        let quiet = |i: &mut Inner| !i.reopen && i.life == Life::Open;
         let (mut inner, _) =
             self.wake.wait_timeout_while(inner, wait, quiet).unwrap_or_else(PoisonError::into_inner);
-        Pressing { reopen: std::mem::take(&mut inner.reopen), closed: inner.closed }
+        Pressing { reopen: std::mem::take(&mut inner.reopen), closed: inner.life != Life::Open }
     }
 
     /// The next work, waited for. `spare` is an emptied buffer to swap in, so that none is allocated.
@@ -143,7 +153,10 @@ impl Queue {
         let mut naps = 0;
         loop {
             self.depth.set(i64::try_from(inner.events.len()).unwrap_or(i64::MAX));
-            let idle = inner.events.is_empty() && inner.flushes.is_empty() && !inner.reopen && !inner.closed;
+            let idle = inner.events.is_empty()
+                && inner.flushes.is_empty()
+                && !inner.reopen
+                && inner.life == Life::Open;
             if !idle {
                 break;
             }
@@ -160,7 +173,7 @@ impl Queue {
             events: std::mem::replace(&mut inner.events, spare),
             flushes: std::mem::take(&mut inner.flushes),
             reopen: std::mem::take(&mut inner.reopen),
-            closed: inner.closed,
+            closed: inner.life != Life::Open,
         };
         inner.text_bytes = 0;
         drop(inner);

@@ -79,7 +79,8 @@ async fn a_line_says_who_did_what_and_leaves_out_what_is_not_known() {
     assert_eq!(line["client"], "127.0.0.1:5000");
     assert!(!line.contains_key("rule") && !line.contains_key("text_cut"));
     let time = line["time"].as_str().unwrap();
-    assert_eq!((time.len(), &time[19..20], &time[23..]), (24, ".", "Z"), "{time}");
+    let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!(shape, "0000-00-00T00:00:00.000Z");
     assert!(line["id"].as_str().unwrap().ends_with("-1"));
     let refused = audit.recent_refusals();
     assert_eq!((refused[0].name.as_str(), refused[0].reference.as_str()), ("bob", "AAAA1111"));

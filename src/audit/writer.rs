@@ -85,8 +85,8 @@ impl Writer {
                 }
                 return true;
             };
-            self.shared.metrics.audit_write_errors.inc();
             self.shared.recent.set_trouble(Some(error.to_string()));
+            self.shared.metrics.audit_write_errors.inc();
             let now = Instant::now();
             let (since, told) = failing.unwrap_or((now, now));
             if failing.is_none() || now.duration_since(told) >= NAG {

@@ -138,6 +138,13 @@ pub const AUDIT_TEXT: usize = 16 * 1024;
 /// Refusals that the status page remembers.
 pub const RECENT_REFUSALS: usize = 100;
 
+// === The status page ===
+
+/// Sessions that the page shows; the newest ones. `/api/status` has all.
+pub const STATUS_ROWS: usize = 200;
+/// What can be looked for on it, in bytes.
+pub const STATUS_FILTER: usize = 256;
+
 // === Files of the operator ===
 
 /// The configuration file.

@@ -225,3 +225,6 @@ fn histogram(registry: &mut Registry, name: &str, help: &str, buckets: &[f64]) -
     registry.register(name, help, metric.clone());
     metric
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ impl Metrics {
     /// The content type of [`Self::prometheus`].
     pub const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-    /// OpenMetrics 1.0, for scrapers that accept it.
+    /// `OpenMetrics` 1.0, for scrapers that accept it.
     pub fn openmetrics(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::with_capacity(16 * 1024);
         encode(&mut text, &self.registry)?;

@@ -1,0 +1,58 @@
+// Fetches the page again and swaps in the parts that change. Without this script the page reloads itself.
+"use strict";
+
+const EVERY = 5000;
+const note = document.getElementById("refresh");
+const pause = document.getElementById("pause");
+let paused = false;
+let lostSince = null;
+
+function say(text, lost) {
+  note.textContent = text;
+  note.classList.toggle("lost", Boolean(lost));
+}
+
+/** Somebody who reads a selection or types must not lose it. */
+function busy() {
+  const selection = document.getSelection();
+  return selection !== null && !selection.isCollapsed && selection.toString().length > 0;
+}
+
+function swap(fresh) {
+  for (const part of document.querySelectorAll(".live")) {
+    const next = fresh.getElementById(part.id);
+    if (next === null || next.innerHTML === part.innerHTML) continue;
+    const before = [...part.querySelectorAll("details")].map((d) => d.open);
+    const after = [...next.querySelectorAll("details")];
+    // Rows may come and go; where their number is the same, what was open stays open.
+    if (before.length === after.length) after.forEach((d, i) => { d.open = before[i]; });
+    part.replaceChildren(...next.childNodes);
+  }
+  document.title = fresh.title;
+}
+
+async function refresh() {
+  if (paused || document.hidden || busy()) return;
+  try {
+    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(EVERY) });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    // Scripts of a parsed document never run.
+    swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    lostSince = null;
+    say("live");
+  } catch {
+    lostSince ??= new Date();
+    say(`no answer since ${lostSince.toLocaleTimeString()}`, true);
+  }
+}
+
+pause.hidden = false;
+pause.addEventListener("click", () => {
+  paused = !paused;
+  pause.textContent = paused ? "Go on" : "Pause";
+  say(paused ? "paused" : "live");
+  refresh();
+});
+document.addEventListener("visibilitychange", refresh);
+say("live");
+setInterval(refresh, EVERY);
