@@ -5,10 +5,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cqlgate_testkit::Cassandra;
-use cqlgate_testkit::cassandra::SERVICE_ROLE;
-use cqlgate_testkit::cql::{Cql, CqlError};
+use cqlgate_testkit::cassandra::{Options, SERVICE_ROLE, Tls};
+use cqlgate_testkit::certs::{self, Authority};
+use cqlgate_testkit::cql::{Body, Cql, CqlError, Envelope, Peer, opcode};
+use cqlgate_testkit::faulty::{Action, Faulty, Way};
 use cqlgate_testkit::process::Process;
-use cqlgate_testkit::python::Python;
+use cqlgate_testkit::python::{Driver, LogIn, Python};
 use cqlgate_testkit::scratch::Scratch;
 
 #[tokio::test]
@@ -81,7 +83,7 @@ async fn the_python_driver_and_cqlsh_work() {
 /// Owns a node, or a stand-in that ends less willingly, until it is killed itself.
 async fn own(what: &str) {
     if what == "node" {
-        let node = Cassandra::start(cqlgate_testkit::cassandra::Options::default()).await.unwrap();
+        let node = Cassandra::start(Options::default()).await.unwrap();
         println!("owning {} {}", node.process().pid(), node.folder().display());
         std::future::pending::<()>().await;
     } else {
@@ -146,4 +148,86 @@ async fn a_process_is_told_apart_alive_and_ended() {
     process.wait_for_line(next, limit, "two", |line| line == "two").await.unwrap();
     let trouble = process.wait_for_line(0, limit, "three", |line| line == "three").await.unwrap_err();
     assert!(trouble.to_string().starts_with("told ended before three"), "{trouble}");
+}
+
+#[tokio::test]
+async fn the_driver_does_as_it_is_told() {
+    let (node, python) = (Cassandra::shared().await, Python::shared().await);
+    let keyspace = node.keyspace("driver").await;
+    let log_in = |password| LogIn::new(node.addr(), "cassandra", password);
+    let mut driver = Driver::connect(python, &log_in("cassandra")).await.unwrap();
+    driver.execute(&format!("CREATE TABLE {keyspace}.t (k int PRIMARY KEY, v text)")).await.unwrap();
+    driver.prepare("put", &format!("INSERT INTO {keyspace}.t (k, v) VALUES (?, ?)")).await.unwrap();
+    driver.bound("put", serde_json::json!([1, "one"])).await.unwrap();
+    let table = driver.execute(&format!("SELECT * FROM {keyspace}.t")).await.unwrap();
+    assert_eq!(
+        (table.columns, table.rows),
+        (vec!["k".into(), "v".into()], vec![vec![1.into(), "one".into()]])
+    );
+    assert_eq!(driver.execute("SELECT * FROM nowhere.t").await.unwrap_err().kind, "InvalidRequest");
+    assert_eq!(driver.connections().await.unwrap(), 2);
+    let failure = Driver::connect(python, &log_in("wrong")).await.unwrap_err();
+    assert_eq!(failure.kind, "AuthenticationFailed", "{failure}");
+}
+
+#[tokio::test]
+async fn a_fault_happens_where_it_is_planned() {
+    let node = Cassandra::shared().await;
+    let faulty = Faulty::start(node.addr()).await.unwrap();
+    let mut cql = Cql::connect(faulty.addr(), "cassandra", "cassandra").await.unwrap();
+    let query = Envelope::request(9, opcode::QUERY, Body::query("SELECT key FROM system.local"));
+    let limit = Duration::from_secs(20);
+    let is_result = |way, opcode| way == Way::Response && opcode == opcode::RESULT;
+
+    // Byte by byte, and all of it all the same.
+    faulty.plan(|_| Action::Dribble);
+    assert_eq!(cql.rows("SELECT key FROM system.local").await.unwrap().texts("key"), ["local"]);
+
+    // Held back until it is released.
+    faulty.plan(
+        move |seen| if is_result(seen.way, seen.envelope.opcode) { Action::Stall } else { Action::Forward },
+    );
+    cql.peer().envelope(&query).await.unwrap();
+    faulty.wait_for(limit, |seen| seen.way == Way::Response && seen.envelope.stream == 9).await.unwrap();
+    faulty.plan(|_| Action::Forward);
+    faulty.release();
+    assert_eq!(cql.peer().answer().await.unwrap().opcode, opcode::RESULT);
+
+    // Another answer than the node's, and none from the node.
+    let other = Envelope::request(9, opcode::READY, []).version(0x84);
+    let bytes = other.encode();
+    faulty.plan(move |seen| match seen.way {
+        Way::Request => Action::Answer(bytes.clone()),
+        Way::Response => Action::Forward,
+    });
+    assert_eq!(cql.peer().ask(&query).await.unwrap(), other);
+
+    // Cut within an envelope.
+    faulty.plan(
+        move |seen| if is_result(seen.way, seen.envelope.opcode) { Action::Cut(12) } else { Action::Forward },
+    );
+    let trouble = cql.peer().ask(&query).await.unwrap_err();
+    assert!(trouble.to_string().contains("12 bytes into an envelope"), "{trouble}");
+
+    faulty.refuse(true);
+    Peer::connect(faulty.addr()).await.unwrap().closed(limit).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_with_tls() {
+    let authority = Authority::new("kit").unwrap();
+    // The node's address is chosen when it starts; the name is what a client of this test asks for.
+    let leaf = authority.leaf(&["node.test"]).unwrap();
+    let tls = Tls {
+        key_and_chain: format!("{}{}{}", leaf.key, leaf.cert, authority.pem()),
+        ca: authority.pem(),
+        require_client_auth: false,
+    };
+    let node = Cassandra::start(Options { tls: Some(tls), ..Options::default() }).await.unwrap();
+    let client = authority.client(None).unwrap();
+    let peer = certs::connect(node.addr(), "node.test", client.clone()).await.unwrap();
+    let mut cql = Cql::log_in(peer, 4, "cassandra", "cassandra").await.unwrap();
+    assert_eq!(cql.rows("SELECT key FROM system.local").await.unwrap().texts("key"), ["local"]);
+    certs::connect(node.addr(), "another.test", client).await.unwrap_err();
+    node.stop().await.unwrap();
 }

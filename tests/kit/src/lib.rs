@@ -4,8 +4,13 @@
 //! that the machine lacks is a failure with the way to get it in its first line ([`parts`]).
 
 pub mod cassandra;
+pub mod certs;
 pub mod cql;
+pub mod faulty;
+pub mod gateway;
+pub mod http;
 pub mod issuer;
+pub mod loopback;
 pub mod parts;
 pub mod place;
 pub mod process;
@@ -14,4 +19,5 @@ pub mod scratch;
 pub mod trouble;
 
 pub use cassandra::Cassandra;
+pub use gateway::Gateway;
 pub use trouble::{Result, Trouble};

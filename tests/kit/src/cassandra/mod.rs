@@ -4,7 +4,7 @@ mod fetch;
 mod node;
 mod service;
 
-pub use node::{Cassandra, Options};
+pub use node::{Cassandra, Options, Tls};
 pub use service::{SERVICE_GRANTS, SERVICE_ROLE};
 
 /// The release that the tests run on.

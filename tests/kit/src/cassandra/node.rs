@@ -1,7 +1,7 @@
 //! One node: its configuration, its start, its addresses.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::{fetch, service};
 use crate::cql::Cql;
+use crate::loopback;
 use crate::parts;
 use crate::process::Process;
 use crate::scratch::Scratch;
@@ -70,7 +71,7 @@ impl Cassandra {
     pub async fn start(options: Options) -> Result<Self> {
         let java = parts::java()?;
         let jars = tokio::task::spawn_blocking(fetch::jars).await.during("fetching Cassandra")??;
-        let ip = free_address()?;
+        let ip = loopback::free_address(64, &[NATIVE_PORT, STORAGE_PORT])?;
         let scratch = Scratch::new("cassandra")?;
         let conf = scratch.path().join("conf");
         std::fs::create_dir_all(&conf).during("making the configuration's folder")?;
@@ -152,25 +153,6 @@ impl Cassandra {
     pub fn folder(&self) -> &Path {
         self.scratch.path()
     }
-}
-
-/// An address of the loopback net where both ports are free: nodes of parallel runs do not meet.
-fn free_address() -> Result<Ipv4Addr> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let seed = std::process::id().wrapping_mul(31) % 60_000;
-    for _ in 0..1000 {
-        let n = (seed + COUNT.fetch_add(1, Ordering::Relaxed)) % 60_000;
-        let [.., high, low] = n.to_be_bytes();
-        // 127.0.0.0/16 is left to people; .0 and .255 look like mistakes to some programs.
-        let ip = Ipv4Addr::new(127, 64, high, low.clamp(1, 254));
-        if [NATIVE_PORT, STORAGE_PORT].iter().all(|port| TcpListener::bind((ip, *port)).is_ok()) {
-            return Ok(ip);
-        }
-    }
-    Err(Trouble::new(
-        "no address of 127.64.0.0/16 has the ports 9042 and 7000 free: this machine does not answer on the whole \
-         loopback net, or something listens on 0.0.0.0:9042 or 0.0.0.0:7000; stop it",
-    ))
 }
 
 fn yaml(scratch: &Scratch, ip: Ipv4Addr, options: &Options) -> Result<String> {

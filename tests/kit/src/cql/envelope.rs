@@ -81,15 +81,15 @@ impl Envelope {
         bytes
     }
 
-    /// The length of the whole envelope whose first bytes these are, once its header is there.
-    pub(super) fn whole_length(bytes: &[u8]) -> Option<usize> {
-        let length: [u8; 4] = bytes.get(5..9)?.try_into().ok()?;
-        Some(9 + usize::try_from(u32::from_be_bytes(length)).ok()?)
-    }
-
-    /// Reads one whole envelope.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let [version, flags, s1, s2, opcode, _, _, _, _, body @ ..] = bytes else { return None };
+    /// Takes the first envelope out of `buffer`, if all of it is there.
+    pub fn split_off(buffer: &mut Vec<u8>) -> Option<Self> {
+        let length: [u8; 4] = buffer.get(5..9)?.try_into().ok()?;
+        let whole = 9 + usize::try_from(u32::from_be_bytes(length)).ok()?;
+        if buffer.len() < whole {
+            return None;
+        }
+        let bytes: Vec<u8> = buffer.drain(..whole).collect();
+        let [version, flags, s1, s2, opcode, _, _, _, _, body @ ..] = bytes.as_slice() else { return None };
         Some(Self {
             version: *version,
             flags: *flags,

@@ -85,11 +85,8 @@ impl Peer {
     /// Nothing came in time; the connection ended within an envelope, or by a reset.
     pub async fn next(&mut self) -> Result<Option<Envelope>> {
         loop {
-            if let Some(length) = Envelope::whole_length(&self.buffer)
-                && self.buffer.len() >= length
-            {
-                let whole: Vec<u8> = self.buffer.drain(..length).collect();
-                return Ok(Envelope::decode(&whole));
+            if let Some(envelope) = Envelope::split_off(&mut self.buffer) {
+                return Ok(Some(envelope));
             }
             let read = timeout(self.limit, self.io.read_buf(&mut self.buffer))
                 .await

@@ -1,5 +1,9 @@
 //! The Python driver and cqlsh, unpatched, in an environment made once from pinned versions.
 
+mod driver;
+
+pub use driver::{Driver, Failure, LogIn, Table};
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -12,7 +16,7 @@ use tokio::sync::OnceCell;
 use crate::trouble::{During, Result, Trouble, or_fail};
 use crate::{parts, place};
 
-const REQUIREMENTS: &str = include_str!("../python/requirements.txt");
+const REQUIREMENTS: &str = include_str!("../../python/requirements.txt");
 
 /// The environment.
 #[derive(Clone, Debug)]
