@@ -1,3 +1,7 @@
-//! The `cqlgate` command.
+//! The `cqlgate` command; `cqlgate::cli` is what it does.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cqlgate::cli::main(std::env::args_os())
+}

@@ -40,30 +40,48 @@ impl std::error::Error for ConfigError {}
 impl Config {
     /// Reads and checks the file. Relative paths in it are relative to its folder.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let name: Arc<str> = path.to_string_lossy().into();
-        let text = read(path)
-            .map_err(|e| ConfigError { findings: vec![Diagnostic::error(&name, (1, 1), e.0).help(e.1)] })?;
-        let folder = match path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        Self::parse(&name, &text, folder)
+        Self::taken(Self::examine(path))
     }
 
     /// The same for a text that was read before; `folder` is what relative paths are relative to.
     pub fn parse(name: &Arc<str>, text: &str, folder: &Path) -> Result<Self, ConfigError> {
-        let mut config: Self =
-            toml::from_str(text).map_err(|e| ConfigError { findings: vec![syntax(name, text, &e)] })?;
+        Self::taken(Self::examine_text(name, text, folder))
+    }
+
+    /// What the file says and every finding, for a look at more than what is wrong first; `None` if it says
+    /// nothing that could be read.
+    pub fn examine(path: &Path) -> (Option<Self>, Vec<Diagnostic>) {
+        let name: Arc<str> = path.to_string_lossy().into();
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        match read(path) {
+            Ok(text) => Self::examine_text(&name, &text, folder),
+            Err((message, help)) => (None, vec![Diagnostic::error(&name, (1, 1), message).help(help)]),
+        }
+    }
+
+    fn examine_text(name: &Arc<str>, text: &str, folder: &Path) -> (Option<Self>, Vec<Diagnostic>) {
+        let mut config: Self = match toml::from_str(text) {
+            Ok(config) => config,
+            Err(error) => return (None, vec![syntax(name, text, &error)]),
+        };
         config.folder = folder.to_owned();
         config.make_paths_whole();
-        let places = Places::of(name, text);
-        let mut findings = check::check(&config, &places);
+        let mut findings = check::check(&config, &Places::of(name, text));
         findings.sort_by_key(|finding| (finding.line, finding.column));
-        if findings.iter().any(Diagnostic::is_error) {
-            return Err(ConfigError { findings });
+        (Some(config), findings)
+    }
+
+    fn taken(examined: (Option<Self>, Vec<Diagnostic>)) -> Result<Self, ConfigError> {
+        match examined {
+            (Some(mut config), warnings) if !warnings.iter().any(Diagnostic::is_error) => {
+                config.warnings = warnings;
+                Ok(config)
+            }
+            (_, findings) => Err(ConfigError { findings }),
         }
-        config.warnings = findings;
-        Ok(config)
     }
 
     fn make_paths_whole(&mut self) {
