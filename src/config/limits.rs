@@ -120,6 +120,22 @@ pub const SCIM_GROUP_BODY: usize = 32 * 1024 * 1024;
 pub const SCIM_PAGE: usize = 500;
 /// Depth of a filter.
 pub const SCIM_FILTER_DEPTH: usize = 32;
+/// The text of a filter or of a PATCH path.
+pub const SCIM_FILTER: usize = 16 * 1024;
+/// Nesting of a body: SCIM needs four.
+pub const SCIM_JSON_DEPTH: usize = 32;
+/// `userName`, `displayName`, `externalId`, the name of an attribute.
+pub const SCIM_NAME: usize = 1024;
+/// Values of one attribute, members of a group aside.
+pub const SCIM_VALUES: usize = 1000;
+/// Operations of one PATCH: the largest known client sends 2,500 at once.
+pub const SCIM_OPERATIONS: usize = 5000;
+/// A body has to be there within this time.
+pub const SCIM_BODY_TIME: Duration = Duration::from_secs(60);
+/// Requests to SCIM that are worked on at once; each may hold a whole body in memory.
+pub const SCIM_REQUESTS: usize = 16;
+/// A PATCH of a group with more members than this is answered without its body.
+pub const SCIM_PATCH_BODY_MEMBERS: usize = 5000;
 /// Writes of one SQLite transaction (group commit).
 pub const SCIM_GROUP_COMMIT: usize = 256;
 /// Writes that wait for the one writer; then senders wait.

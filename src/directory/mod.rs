@@ -7,8 +7,10 @@
 //! [`Subscriber`] acknowledged; only then the caller has its answer.
 
 mod draft;
+pub mod filter;
 mod names;
 mod publisher;
+pub mod schema;
 mod sqlite;
 pub mod state;
 pub mod store;

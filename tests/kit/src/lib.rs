@@ -14,6 +14,7 @@ pub mod loopback;
 pub mod parts;
 pub mod place;
 pub mod process;
+pub mod pusher;
 pub mod python;
 pub mod scratch;
 pub mod trouble;
