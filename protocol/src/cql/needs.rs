@@ -130,6 +130,9 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// So many needs of a batch are compared with those of later children.
+const COMPARED: usize = 32;
+
 /// What `statement` needs, in the order in which Cassandra checks it. `keyspace` is the one that names
 /// without a keyspace take: the request's own, or the session's.
 ///
@@ -149,7 +152,12 @@ pub fn needs<'a>(
         Statement::Batch(batch) => {
             let mut all = Vec::with_capacity(batch.children.len());
             for child in &batch.children {
-                all.append(&mut scope.change(child)?);
+                for need in scope.change(child)? {
+                    // Most batches write to few tables; a need is asked once if it is among the first.
+                    if !all.iter().take(COMPARED).any(|other| *other == need) {
+                        all.push(need);
+                    }
+                }
             }
             Ok(all)
         }

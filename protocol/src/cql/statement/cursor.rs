@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 
 use nom::error::ErrorKind;
-use nom::{IResult, Input, Needed};
+use nom::{IResult, Input, Needed, Parser};
 
 use super::names::{FunctionName, Name};
 use crate::cql::keyword::Keyword;
@@ -322,6 +322,15 @@ impl Iterator for TokenIndices<'_, '_> {
     }
 }
 
+/// An attempt that may fail; only a limit it exceeds is an error.
+pub(crate) fn if_read<O>(attempt: Result<O, nom::Err<Fail>>) -> Result<Option<O>, nom::Err<Fail>> {
+    match attempt {
+        Ok(found) => Ok(Some(found)),
+        Err(nom::Err::Failure(fail)) if matches!(fail.reason, Reason::Limit(..)) => Err(fail.hard()),
+        Err(_) => Ok(None),
+    }
+}
+
 /// Accepts a keyword.
 pub(crate) fn keyword<'a: 'c, 'c>(wanted: Keyword) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> + Copy {
     move |input: Cursor<'a, 'c>| {
@@ -381,5 +390,3 @@ fn repeated<'a: 'c, 'c, O>(
         Ok((rest, count))
     }
 }
-
-use nom::Parser as _;

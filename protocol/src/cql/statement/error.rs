@@ -38,9 +38,9 @@ impl ParseError {
         0x2000
     }
 
-    pub(crate) fn new(text: &str, error: nom::Err<Fail>) -> Self {
+    pub(crate) fn new(text: &str, error: &nom::Err<Fail>) -> Self {
         let fail = match error {
-            nom::Err::Error(fail) | nom::Err::Failure(fail) => fail,
+            nom::Err::Error(fail) | nom::Err::Failure(fail) => *fail,
             nom::Err::Incomplete(_) => Fail { at: text.len(), reason: Reason::NoViable },
         };
         if let Reason::Limit(limit, bound) = fail.reason {

@@ -9,13 +9,17 @@
 
 mod batch;
 pub(crate) mod cursor;
+mod describe;
 mod error;
 mod keyspace;
 mod kind;
 mod modification;
 mod names;
+mod objects;
+mod permissions;
 mod properties;
 mod relation;
+mod roles;
 mod select;
 mod selector;
 mod table;
@@ -26,7 +30,7 @@ use nom::Parser;
 use nom::combinator::cut;
 
 pub use batch::Batch;
-use cursor::{Context, Cursor, Fail, Parsed, Reason, Wanted};
+use cursor::{Context, Cursor, Fail, Parsed, Reason, Wanted, keyword};
 pub use cursor::{LimitKind, Limits};
 pub use error::{ParseError, SyntaxError};
 pub use kind::{Category, Kind};
@@ -85,7 +89,7 @@ impl Limits {
 /// Reads `text` as one statement.
 ///
 /// # Errors
-/// [`ParseError::Syntax`] where Cassandra would say SYNTAX_ERROR, [`ParseError::Limit`] where a limit is
+/// [`ParseError::Syntax`] where Cassandra would say `SYNTAX_ERROR`, [`ParseError::Limit`] where a limit is
 /// exceeded.
 pub fn parse<'a>(text: &'a str, limits: &Limits) -> Result<Statement<'a>, ParseError> {
     run(text, &Context::new(*limits))
@@ -96,7 +100,7 @@ fn run<'a>(text: &'a str, context: &Context<'a>) -> Result<Statement<'a>, ParseE
         return Err(ParseError::Limit { limit: LimitKind::Text, bound: context.limits.text });
     }
     let (mut rest, statement) =
-        statement(Cursor::new(context, text, 0, 0)).map_err(|error| ParseError::new(text, error))?;
+        statement(Cursor::new(context, text, 0, 0)).map_err(|error| ParseError::new(text, &error))?;
     while rest.at(Symbol::Semicolon) {
         rest = rest.next();
     }
@@ -104,7 +108,7 @@ fn run<'a>(text: &'a str, context: &Context<'a>) -> Result<Statement<'a>, ParseE
         return Ok(statement);
     }
     let fail = Fail { at: rest.token.start, reason: Reason::Expected(Wanted::End) };
-    Err(ParseError::new(text, fail.hard()))
+    Err(ParseError::new(text, &fail.hard()))
 }
 
 fn statement<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>> {
@@ -120,17 +124,54 @@ fn statement<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>>
         Keyword::Create => cut(create).parse(input.next()),
         Keyword::Alter => cut(alter).parse(input.next()),
         Keyword::Drop => cut(drop_statement).parse(input.next()),
+        Keyword::Grant => cut(permissions::grant).map(Statement::Other).parse(input.next()),
+        Keyword::Revoke => cut(permissions::revoke).map(Statement::Other).parse(input.next()),
+        Keyword::List => cut(permissions::list).map(Statement::Other).parse(input.next()),
+        Keyword::Describe | Keyword::Desc => other(Kind::Describe, describe::describe, input.next()),
+        Keyword::Add => {
+            let (rest, ()) = cut(keyword(Keyword::Identity)).parse(input.next())?;
+            other(Kind::CreateIdentity, roles::add_identity, rest)
+        }
         _ => input.fail(),
     }
 }
 
+/// A statement of which only the kind is kept.
+fn other<'a: 'c, 'c>(
+    kind: Kind,
+    body: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, ()>,
+    input: Cursor<'a, 'c>,
+) -> Parsed<'a, 'c, Statement<'a>> {
+    cut(body).map(|()| Statement::Other(kind)).parse(input)
+}
+
 /// Behind `CREATE`.
 fn create<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>> {
+    let (input, replaces) = objects::or_replace(input)?;
     let TokenKind::Keyword(second) = input.kind() else { return input.fail() };
     let rest = input.next();
     match second {
+        Keyword::Function => return other(Kind::CreateFunction, objects::create_function, rest),
+        Keyword::Aggregate => return other(Kind::CreateAggregate, objects::create_aggregate, rest),
+        _ if replaces => return input.fail(),
+        _ => {}
+    }
+    match second {
         Keyword::Keyspace => keyspace::create.map(Statement::CreateKeyspace).parse(rest),
         Keyword::ColumnFamily => table::create.map(Statement::CreateTable).parse(rest),
+        Keyword::Index => other(Kind::CreateIndex, objects::create_index, rest),
+        Keyword::Custom => {
+            let (rest, ()) = keyword(Keyword::Index)(rest)?;
+            other(Kind::CreateIndex, objects::create_index, rest)
+        }
+        Keyword::Materialized => {
+            let (rest, ()) = keyword(Keyword::View)(rest)?;
+            other(Kind::CreateView, objects::create_view, rest)
+        }
+        Keyword::Type => other(Kind::CreateType, objects::create_type, rest),
+        Keyword::Trigger => other(Kind::CreateTrigger, objects::create_trigger, rest),
+        Keyword::Role => other(Kind::CreateRole, roles::create_role, rest),
+        Keyword::User => other(Kind::CreateRole, roles::create_user, rest),
         _ => input.fail(),
     }
 }
@@ -142,6 +183,13 @@ fn alter<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>> {
     match second {
         Keyword::Keyspace => keyspace::alter.map(|_| Statement::Other(Kind::AlterKeyspace)).parse(rest),
         Keyword::ColumnFamily => table::alter.map(|_| Statement::Other(Kind::AlterTable)).parse(rest),
+        Keyword::Materialized => {
+            let (rest, ()) = keyword(Keyword::View)(rest)?;
+            other(Kind::AlterView, objects::alter_view, rest)
+        }
+        Keyword::Type => other(Kind::AlterType, objects::alter_type, rest),
+        Keyword::Role => other(Kind::AlterRole, roles::alter_role, rest),
+        Keyword::User => other(Kind::AlterRole, roles::alter_user, rest),
         _ => input.fail(),
     }
 }
@@ -153,6 +201,18 @@ fn drop_statement<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement
     match second {
         Keyword::Keyspace => keyspace::drop.map(Statement::DropKeyspace).parse(rest),
         Keyword::ColumnFamily => table::drop.map(Statement::DropTable).parse(rest),
+        Keyword::Index => other(Kind::DropIndex, objects::drop_index, rest),
+        Keyword::Materialized => {
+            let (rest, ()) = keyword(Keyword::View)(rest)?;
+            other(Kind::DropView, objects::drop_view, rest)
+        }
+        Keyword::Type => other(Kind::DropType, objects::drop_type, rest),
+        Keyword::Trigger => other(Kind::DropTrigger, objects::drop_trigger, rest),
+        Keyword::Function => other(Kind::DropFunction, objects::drop_function, rest),
+        Keyword::Aggregate => other(Kind::DropAggregate, objects::drop_function, rest),
+        Keyword::Role => other(Kind::DropRole, roles::drop_role, rest),
+        Keyword::User => other(Kind::DropRole, roles::drop_user, rest),
+        Keyword::Identity => other(Kind::DropIdentity, roles::drop_identity, rest),
         _ => input.fail(),
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn insert<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Modifi
             .parse(rest)
     };
     let json = |rest: Cursor<'a, 'c>| {
-        let (rest, _) = alt((string_literal.map(drop), marker.map(drop))).parse(rest)?;
+        let (rest, ()) = alt((string_literal.map(drop), marker.map(drop))).parse(rest)?;
         let default = alt((keyword(Keyword::Null), keyword(Keyword::Unset)));
         opt(preceded(keyword(Keyword::Default), cut(default))).map(drop).parse(rest)
     };
@@ -188,20 +188,20 @@ fn whole<'a: 'c, 'c>(input: Cursor<'a, 'c>, key: &Name<'a>) -> Parsed<'a, 'c, Ch
             at.refuse::<()>("Only expressions of the form X = X +<value> are supported.").map(drop)
         }
     };
-    if !starts_call(&input) {
-        if let Ok((rest, operand)) = column(input) {
-            match rest.kind() {
-                TokenKind::Symbol(Symbol::Plus | Symbol::Minus) => {
-                    same(&input, &operand)?;
-                    return value.map(|_| Change::Part).parse(rest.next());
-                }
-                // `n -3` is a name and the integer -3.
-                TokenKind::Integer => {
-                    same(&input, &operand)?;
-                    return Ok((rest.next(), Change::Part));
-                }
-                _ => {}
+    if !starts_call(&input)
+        && let Ok((rest, operand)) = column(input)
+    {
+        match rest.kind() {
+            TokenKind::Symbol(Symbol::Plus | Symbol::Minus) => {
+                same(&input, &operand)?;
+                return value.map(|_| Change::Part).parse(rest.next());
             }
+            // `n -3` is a name and the integer -3.
+            TokenKind::Integer => {
+                same(&input, &operand)?;
+                return Ok((rest.next(), Change::Part));
+            }
+            _ => {}
         }
     }
     let (rest, _) = value(input)?;

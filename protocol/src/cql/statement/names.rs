@@ -137,8 +137,7 @@ pub(crate) fn bare_index<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()
 /// Whether a token may be the name of a function, once its keyspace is given or left out.
 fn is_function_name(kind: TokenKind) -> bool {
     match kind {
-        TokenKind::Ident | TokenKind::Quoted => true,
-        TokenKind::Keyword(Keyword::Token | Keyword::Count) => true,
+        TokenKind::Ident | TokenKind::Quoted | TokenKind::Keyword(Keyword::Token | Keyword::Count) => true,
         TokenKind::Keyword(keyword) => matches!(keyword.class(), Class::Basic | Class::NativeType),
         _ => false,
     }

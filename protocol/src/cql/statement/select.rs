@@ -4,7 +4,7 @@ use nom::Parser;
 use nom::combinator::{cut, opt};
 use nom::sequence::{pair, preceded};
 
-use super::cursor::{Cursor, Parsed, comma_list, keyword};
+use super::cursor::{Cursor, Parsed, comma_list, if_read, keyword};
 use super::names::{FunctionName, TableName, any_column, is_name, table};
 use super::relation::{Restrictions, where_clause};
 use super::selector::{Selectors, expression, selectors};
@@ -14,6 +14,7 @@ use crate::cql::lexer::{Symbol, TokenKind};
 
 /// A SELECT. What it holds besides its table is read again from the text when somebody asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "clauses that are there or not, each on its own")]
 pub struct Select<'a> {
     pub(crate) text: &'a str,
     /// The table or view that is read.
@@ -123,10 +124,11 @@ pub(crate) fn select<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Select
 
 /// `JSON` is also a column's name; Cassandra takes it as the modifier if a selection follows.
 fn json_clause<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Clause> {
-    if input.is(Keyword::Json) && modifies(&input.next()) {
-        if let Ok((rest, clause)) = distinct_clause(input.next()) {
-            return Ok((rest, Clause { json: true, ..clause }));
-        }
+    if input.is(Keyword::Json)
+        && modifies(&input.next())
+        && let Some((rest, clause)) = if_read(distinct_clause(input.next()))?
+    {
+        return Ok((rest, Clause { json: true, ..clause }));
     }
     distinct_clause(input)
 }
@@ -136,10 +138,11 @@ fn distinct_clause<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Clause> 
     let clause = |start: Cursor<'a, 'c>, distinct| {
         cut(selectors).map(|star| Clause { json: false, distinct, star, at: start.token.start }).parse(start)
     };
-    if input.is(Keyword::Distinct) && modifies(&input.next()) {
-        if let Ok(found) = clause(input.next(), true) {
-            return Ok(found);
-        }
+    if input.is(Keyword::Distinct)
+        && modifies(&input.next())
+        && let Some(found) = if_read(clause(input.next(), true))?
+    {
+        return Ok(found);
     }
     clause(input, false)
 }

@@ -180,7 +180,7 @@ fn operand<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Shape> {
     match input.kind() {
         TokenKind::Symbol(Symbol::ParenOpen) => {
             let inner = input.deeper_selector()?;
-            if let Some(operand) = hinted(inner) {
+            if let Some(operand) = hinted(inner)? {
                 return back(hint_operand(operand)?);
             }
             back(enclosed(Symbol::ParenOpen, comma_list(expression), Symbol::ParenClose).parse(inner)?)
@@ -248,8 +248,8 @@ fn braces<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 }
 
 /// Behind `(type)`, if that and then an operand stands here.
-fn hinted<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Option<Cursor<'a, 'c>> {
-    let (operand, ()) = parenthesised_type(input)?;
+fn hinted<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Result<Option<Cursor<'a, 'c>>, nom::Err<Fail>> {
+    let Some(operand) = parenthesised_type(input)? else { return Ok(None) };
     let next = operand.next();
     let starts = match operand.kind() {
         // `(a) AS x` names a group, `(a) PER PARTITION ..` ends it.
@@ -260,7 +260,7 @@ fn hinted<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Option<Cursor<'a, 'c>> {
         | TokenKind::Keyword(Keyword::Null) => true,
         kind => is_name(kind) || constant(operand).is_ok() || starts_call(&operand),
     };
-    starts.then_some(operand)
+    Ok(starts.then_some(operand))
 }
 
 /// The operand of a type hint. A bracket here may be a list, or an element of what was no hint after all:

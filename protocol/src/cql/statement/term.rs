@@ -7,7 +7,9 @@ use nom::branch::alt;
 use nom::combinator::{cut, opt};
 use nom::sequence::{delimited, pair, preceded, separated_pair};
 
-use super::cursor::{Cursor, LimitKind, Parsed, comma_list, keyword, symbol, token};
+use super::cursor::{
+    Context, Cursor, Fail, LimitKind, Limits, Parsed, comma_list, if_read, keyword, symbol, token,
+};
 use super::names::{Name, any_name, call, is_name, name, starts_call, unquote};
 use super::types::{any_type, native_type};
 use crate::cql::keyword::Keyword;
@@ -80,7 +82,7 @@ impl Value {
             Shape::Token(TokenKind::Boolean) => Term::Boolean(slice.eq_ignore_ascii_case("true")),
             Shape::Token(TokenKind::Keyword(Keyword::Null)) => Term::Null,
             Shape::Bind => {
-                let context = super::cursor::Context::new(super::Limits::default());
+                let context = Context::new(Limits::default());
                 let cursor = Cursor::new(&context, text, self.start, self.markers);
                 let name =
                     if cursor.at(Symbol::Colon) { name(cursor.next()).ok().map(|(_, n)| n) } else { None };
@@ -96,7 +98,7 @@ impl<'a> Iterator for Terms<'a> {
     type Item = Term<'a>;
 
     fn next(&mut self) -> Option<Term<'a>> {
-        let context = super::cursor::Context::new(super::Limits::unlimited());
+        let context = Context::new(Limits::unlimited());
         let cursor = Cursor::new(&context, self.text, self.position, self.markers);
         let (rest, value) = value(cursor).ok()?;
         self.markers = rest.markers;
@@ -205,7 +207,7 @@ fn starts_cast(input: &Cursor<'_, '_>) -> bool {
 }
 
 /// Behind an operator, if one more is within the limit.
-fn counted<'a: 'c, 'c>(operator: Cursor<'a, 'c>) -> Result<Cursor<'a, 'c>, nom::Err<super::cursor::Fail>> {
+fn counted<'a: 'c, 'c>(operator: Cursor<'a, 'c>) -> Result<Cursor<'a, 'c>, nom::Err<Fail>> {
     let bound = operator.context.limits.value_operators;
     if operator.operators >= bound {
         return Err(operator.exceeds(LimitKind::ValueOperators, bound));
@@ -244,7 +246,7 @@ fn simple<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
         TokenKind::Symbol(Symbol::BraceOpen) => other(braces(input.deeper()?.next())?),
         TokenKind::Symbol(Symbol::ParenOpen) => {
             let inner = input.deeper()?;
-            if let Some(operand) = cast_operand(inner) {
+            if let Some(operand) = cast_operand(inner)? {
                 return other(cut(simple).parse(operand)?.0);
             }
             other(
@@ -270,7 +272,7 @@ fn simple<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
 fn delimited_list<'a: 'c, 'c>(
     inner: Cursor<'a, 'c>,
     close: Symbol,
-) -> Result<Cursor<'a, 'c>, nom::Err<super::cursor::Fail>> {
+) -> Result<Cursor<'a, 'c>, nom::Err<Fail>> {
     if inner.at(close) {
         return Ok(inner.next());
     }
@@ -279,7 +281,7 @@ fn delimited_list<'a: 'c, 'c>(
 }
 
 /// What stands between braces: a set, a map or the fields of a user type.
-fn braces<'a: 'c, 'c>(inner: Cursor<'a, 'c>) -> Result<Cursor<'a, 'c>, nom::Err<super::cursor::Fail>> {
+fn braces<'a: 'c, 'c>(inner: Cursor<'a, 'c>) -> Result<Cursor<'a, 'c>, nom::Err<Fail>> {
     if inner.at(Symbol::BraceClose) {
         return Ok(inner.next());
     }
@@ -300,20 +302,23 @@ fn braces<'a: 'c, 'c>(inner: Cursor<'a, 'c>) -> Result<Cursor<'a, 'c>, nom::Err<
 }
 
 /// Behind `(type)`, if that and then a value stands here. A colon behind it belongs to a map.
-fn cast_operand<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Option<Cursor<'a, 'c>> {
-    let (operand, ()) = parenthesised_type(input)?;
+fn cast_operand<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Result<Option<Cursor<'a, 'c>>, nom::Err<Fail>> {
+    let Some(operand) = parenthesised_type(input)? else { return Ok(None) };
     let starts = match operand.kind() {
         TokenKind::Symbol(Symbol::Colon) => input.next().kind() != TokenKind::String,
         TokenKind::Symbol(Symbol::Question | Symbol::BracketOpen | Symbol::BraceOpen | Symbol::ParenOpen)
         | TokenKind::Keyword(Keyword::Null) => true,
         kind => is_constant(kind) || starts_call(&operand) || starts_cast(&operand),
     };
-    starts.then_some(operand)
+    Ok(starts.then_some(operand))
 }
 
-/// `(type)`, if that is what stands here.
-pub(crate) fn parenthesised_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Option<(Cursor<'a, 'c>, ())> {
-    delimited(symbol(Symbol::ParenOpen), any_type, symbol(Symbol::ParenClose)).parse(input).ok()
+/// Behind `(type)`, if that is what stands here.
+pub(crate) fn parenthesised_type<'a: 'c, 'c>(
+    input: Cursor<'a, 'c>,
+) -> Result<Option<Cursor<'a, 'c>>, nom::Err<Fail>> {
+    let attempt = delimited(symbol(Symbol::ParenOpen), any_type, symbol(Symbol::ParenClose)).parse(input);
+    Ok(if_read(attempt)?.map(|(rest, ())| rest))
 }
 
 /// A parenthesised value or several.

@@ -1,0 +1,27 @@
+//! CQL as a real Cassandra 5.0.8 answered it, and texts made to mislead a reader of CQL.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "tests state what they expect"
+)]
+
+mod hostile;
+mod permissions;
+mod reading;
+mod texts;
+
+use serde_json::Value;
+
+/// The rows of a file of JSON lines.
+fn lines(text: &str) -> impl Iterator<Item = Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap())
+}
+
+/// The bytes that a row writes in hex.
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
