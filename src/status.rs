@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 /// Everything the page shows.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Status {
     /// When this was taken, RFC 3339.
     pub now: String,
@@ -24,7 +24,7 @@ pub struct Status {
 }
 
 /// One cluster.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct ClusterStatus {
     /// The configured name.
     pub name: String,
@@ -55,7 +55,7 @@ pub struct ClusterStatus {
 }
 
 /// One identity provider.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct IdentityStatus {
     /// The configured name.
     pub name: String,
@@ -78,7 +78,7 @@ pub struct IdentityStatus {
 }
 
 /// One open session.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct SessionStatus {
     /// The session's number.
     pub id: u64,

@@ -73,6 +73,8 @@ pub(super) struct When {
     pub(super) relative: String,
     /// `2026-11-23 22:59:37 UTC`.
     pub(super) exact: String,
+    /// The same without what goes without saying: `22:59:37 UTC` of today, `2026-11-20 08:12 UTC` of another day.
+    pub(super) brief: String,
 }
 
 impl When {
@@ -83,12 +85,22 @@ impl When {
         }
         let (Ok(at), Some(now)) = (OffsetDateTime::parse(at, &Rfc3339), now) else {
             let raw = spelled(at, NAME);
-            return Some(Self { iso: String::new(), relative: raw.clone(), exact: raw });
+            return Some(Self {
+                iso: String::new(),
+                relative: raw.clone(),
+                exact: raw,
+                brief: String::new(),
+            });
         };
         let utc = at.to_offset(time::UtcOffset::UTC);
-        let (date, time) = (utc.date(), utc.time());
-        let (h, m, s) = time.as_hms();
+        let (date, (h, m, s)) = (utc.date(), utc.time().as_hms());
+        let brief = if date == now.to_offset(time::UtcOffset::UTC).date() {
+            format!("{h:02}:{m:02}:{s:02} UTC")
+        } else {
+            format!("{date} {h:02}:{m:02} UTC")
+        };
         Some(Self {
+            brief,
             iso: utc.format(&Rfc3339).unwrap_or_default(),
             relative: relative(at - now),
             exact: format!("{date} {h:02}:{m:02}:{s:02} UTC"),
@@ -155,6 +167,8 @@ mod tests {
             assert_eq!(When::new(at, now).unwrap().relative, words, "{at}");
         }
         assert_eq!(When::new("2026-11-22T23:00:01+01:00", now).unwrap().exact, "2026-11-22 22:00:01 UTC");
+        assert_eq!(When::new("2026-11-23T21:59:18Z", now).unwrap().brief, "21:59:18 UTC");
+        assert_eq!(When::new("2026-11-22T21:59:18Z", now).unwrap().brief, "2026-11-22 21:59 UTC");
         assert_eq!(When::new("", now), None);
         assert_eq!(When::new("<yesterday>", now).unwrap().relative, "<yesterday>");
     }

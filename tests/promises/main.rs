@@ -1,3 +1,9 @@
 //! The promises of cqlgate, one module each, on a real Cassandra.
 
+// What helps the tests may state what it expects, as they may: for clippy, that is code under `cfg(test)`.
+#[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod kit;
+#[cfg(test)]
+mod status_page;

@@ -2,14 +2,15 @@
 "use strict";
 
 const EVERY = 5000;
+const FOCUSABLE = "a, summary";
 const note = document.getElementById("refresh");
 const pause = document.getElementById("pause");
 let paused = false;
 let lostSince = null;
 
-function say(text, lost) {
+function say(text, kind) {
   note.textContent = text;
-  note.classList.toggle("lost", Boolean(lost));
+  note.className = kind;
 }
 
 /** Somebody who reads a selection or types must not lose it. */
@@ -26,7 +27,9 @@ function swap(fresh) {
     const after = [...next.querySelectorAll("details")];
     // Rows may come and go; where their number is the same, what was open stays open.
     if (before.length === after.length) after.forEach((d, i) => { d.open = before[i]; });
+    const focus = [...part.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
     part.replaceChildren(...next.childNodes);
+    if (focus >= 0) part.querySelectorAll(FOCUSABLE)[focus]?.focus({ preventScroll: true });
   }
   document.title = fresh.title;
 }
@@ -39,10 +42,10 @@ async function refresh() {
     // Scripts of a parsed document never run.
     swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
     lostSince = null;
-    say("live");
+    say("live", "on");
   } catch {
     lostSince ??= new Date();
-    say(`no answer since ${lostSince.toLocaleTimeString()}`, true);
+    say(`no answer since ${lostSince.toLocaleTimeString()}`, "lost");
   }
 }
 
@@ -50,9 +53,9 @@ pause.hidden = false;
 pause.addEventListener("click", () => {
   paused = !paused;
   pause.textContent = paused ? "Go on" : "Pause";
-  say(paused ? "paused" : "live");
+  say(paused ? "paused" : "live", paused ? "" : "on");
   refresh();
 });
 document.addEventListener("visibilitychange", refresh);
-say("live");
+say("live", "on");
 setInterval(refresh, EVERY);
