@@ -291,15 +291,13 @@ impl Issuer {
         if identity.subject.claim.is_empty() {
             return Err(AuthError::Claim(name.clone()));
         }
-        let source = match &identity.jwks_url {
-            Some(url) => Source::Direct(fetch::address(url).map_err(bad_address("jwks_url"))?),
-            None => {
-                // OpenID Connect Discovery, section 4.
-                let url =
-                    format!("{}/.well-known/openid-configuration", identity.issuer.trim_end_matches('/'));
-                let document = fetch::address(&url).map_err(bad_address("issuer"))?;
-                Source::Discovery { document, issuer: identity.issuer.clone() }
-            }
+        let source = if let Some(url) = &identity.jwks_url {
+            Source::Direct(fetch::address(url).map_err(bad_address("jwks_url"))?)
+        } else {
+            // OpenID Connect Discovery, section 4.
+            let url = format!("{}/.well-known/openid-configuration", identity.issuer.trim_end_matches('/'));
+            let document = fetch::address(&url).map_err(bad_address("issuer"))?;
+            Source::Discovery { document, issuer: identity.issuer.clone() }
         };
         let fetcher = Fetcher::new(identity.ca_file.as_deref())
             .map_err(|error| AuthError::Trust(name.clone(), error))?;

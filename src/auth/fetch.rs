@@ -46,8 +46,8 @@ pub enum TrustError {
     /// The file cannot be read as PEM certificates.
     #[error("ca_file: {0}")]
     File(String),
-    /// It holds no certificate, or the system has none.
-    #[error("no trust anchors: {0}")]
+    /// It holds no certificate that can be a trust anchor.
+    #[error("ca_file: no certificate in {0}")]
     Empty(String),
     /// The TLS library refuses its own defaults.
     #[error("TLS: {0}")]
@@ -112,19 +112,14 @@ impl Fetcher {
     /// Trusts the certificates of `ca_file`, or those of the system.
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
-        let (certificates, complaint) = match ca_file {
-            Some(file) => (read_pem(file)?, format!("{} holds no certificate", file.display())),
-            None => {
-                let native = rustls_native_certs::load_native_certs();
-                let complaint =
-                    native.errors.first().map_or("the system has none".into(), ToString::to_string);
-                (native.certs, complaint)
-            }
+        let certificates = match ca_file {
+            Some(file) => read_pem(file)?,
+            None => rustls_native_certs::load_native_certs().certs,
         };
         let (added, _) = roots.add_parsable_certificates(certificates);
-        // A provider on loopback without TLS needs none, so only an explicit file must hold something.
-        if added == 0 && ca_file.is_some() {
-            return Err(TrustError::Empty(complaint));
+        // A system without trust anchors is good enough for a provider on loopback; https fails, and says so.
+        if let (0, Some(file)) = (added, ca_file) {
+            return Err(TrustError::Empty(file.display().to_string()));
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)

@@ -13,7 +13,7 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::core::{CoreJsonWebKey, CoreJsonWebKeyType};
-use openidconnect::{JsonWebKey, JsonWebKeyAlgorithm, JsonWebKeyUse};
+use openidconnect::{JsonWebKey, JsonWebKeyAlgorithm};
 use serde_json::{Map, Value};
 
 use super::json::{self, JsonError};
@@ -144,16 +144,17 @@ const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 /// One entry: the keys it makes (an RSA key without `alg` verifies RS256 and PS256), or why it makes none.
 fn read_key(entry: &Value) -> Result<Vec<VerificationKey>, &'static str> {
     let members = entry.as_object().ok_or("not an object")?;
+    // First, so that the usual key for encryption is left out for what it is.
+    if !members.get("use").is_none_or(|use_| use_ == "sig") {
+        return Err("not for signatures (\"use\")");
+    }
     let jwk: CoreJsonWebKey =
-        serde_json::from_value(entry.clone()).map_err(|_| "type or algorithm is not known")?;
+        serde_json::from_value(entry.clone()).map_err(|_| "its type or algorithm is not known")?;
     if *jwk.key_type() == CoreJsonWebKeyType::Symmetric {
         return Err("symmetric: whoever reads the key set could sign");
     }
     if PRIVATE_MEMBERS.iter().any(|name| members.contains_key(*name)) {
         return Err("its private part is published");
-    }
-    if jwk.key_use().is_some_and(|use_| !use_.allows_signature()) {
-        return Err("not for signatures (\"use\")");
     }
     if !members.get("key_ops").is_none_or(allows_verify) {
         return Err("not for verifying (\"key_ops\")");

@@ -106,7 +106,8 @@ pub(super) struct IssuerKeys {
 #[derive(Debug, Default)]
 struct Flight {
     last: Option<Instant>,
-    last_demand: Option<Instant>,
+    /// The last fetch for an unknown key: a fetch for another reason does not delay the next rotation.
+    last_unknown: Option<Instant>,
 }
 
 impl IssuerKeys {
@@ -155,12 +156,16 @@ impl IssuerKeys {
             let within = |last: Option<Instant>, floor| {
                 last.is_some_and(|last| now.saturating_duration_since(last) < floor)
             };
-            let too_soon = match keys.usable() {
-                None => within(flight.last, keys.timing.retry),
-                Some(_) => within(flight.last_demand, keys.timing.floor),
+            let have_keys = keys.usable().is_some();
+            let too_soon = if have_keys {
+                within(flight.last_unknown, keys.timing.floor)
+            } else {
+                within(flight.last, keys.timing.retry)
             };
             if !too_soon {
-                flight.last_demand = Some(now);
+                if have_keys {
+                    flight.last_unknown = Some(now);
+                }
                 keys.renew(&mut flight).await;
             }
         });

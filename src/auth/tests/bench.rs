@@ -1,10 +1,11 @@
 //! What every test here needs.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cqlgate_testkit::issuer::{Issuer, TokenBuilder, sasl_plain};
+use cqlgate_testkit::issuer::{Algorithm, Issuer, TokenBuilder, sasl_plain};
 use time::OffsetDateTime;
 
 use crate::auth::clock::tests::TestClock;
@@ -28,7 +29,7 @@ impl Bench {
 
     /// With another configuration of the identity, and services.
     pub(super) async fn with(change: impl FnOnce(&mut model::Identity), services: &[model::Service]) -> Self {
-        let issuer = Issuer::start().await.unwrap();
+        let issuer = Issuer::start_with(loopback(), Algorithm::Es256).await.unwrap();
         let mut acme = identity("acme", issuer.url());
         change(&mut acme);
         let clock = Arc::new(TestClock::new());
@@ -114,4 +115,9 @@ pub(super) fn directory(identity: &str, users: &[User]) -> State {
     let mut state = State::default();
     state.namespaces.insert_mut(identity.into(), namespace);
     state
+}
+
+/// A free port. (Keys of these benches are ES256, because RSA keys take long to make.)
+pub(super) fn loopback() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
 }
