@@ -167,7 +167,7 @@ mod tests {
             Self(path)
         }
 
-        fn check(&self, probed: Probed) -> (bool, String) {
+        fn check(&self, probed: &Probed) -> (bool, String) {
             let mut out = Vec::new();
             let good = run(&self.0.join("cqlgate.toml"), |_, _| probed.clone(), &mut out).unwrap();
             (good, String::from_utf8(out).unwrap())
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn the_distributed_sample_and_example_are_good_and_the_grants_are_printed() {
         let folder = Folder::new(include_str!("../../config/policies/example.cql"));
-        let (good, out) = folder.check(Probed::NotReached("no node was asked".into()));
+        let (good, out) = folder.check(&Probed::NotReached("no node was asked".into()));
         assert!(good, "{out}");
         for line in [
             "Cluster \"main\": 7 rules, drivers connect to 127.0.0.1:9042.",
@@ -201,14 +201,14 @@ mod tests {
     #[test]
     fn findings_of_a_policy_and_of_a_cluster_are_findings_of_the_check() {
         let folder = Folder::new("GRANT SELECT ON KEYSPACE k TO GROUP \"x\";\n DENY;");
-        let (good, out) = folder.check(Probed::Fine);
+        let (good, out) = folder.check(&Probed::Fine);
         assert!(!good);
         assert!(out.contains("policies/a.cql:2:6: error: "), "{out}");
         let folder = Folder::new("GRANT SELECT ON KEYSPACE k TO GROUP \"x\";");
         let (good, out) =
-            folder.check(Probed::Wrong(vec!["the account is a superuser; take that away".into()]));
+            folder.check(&Probed::Wrong(vec!["the account is a superuser; take that away".into()]));
         assert!(!good && out.contains("cluster \"main\": error: the account is a superuser"), "{out}");
-        let (good, out) = folder.check(Probed::Fine);
+        let (good, out) = folder.check(&Probed::Fine);
         assert!(good && out.contains("it is no superuser"), "{out}");
     }
 
@@ -218,11 +218,11 @@ mod tests {
         let file = folder.0.join("cqlgate.toml");
         let text = fs::read_to_string(&file).unwrap();
         fs::write(&file, text.replace("127.0.0.1:8481", "0.0.0.0:8481")).unwrap();
-        let (good, out) = folder.check(Probed::Fine);
+        let (good, out) = folder.check(&Probed::Fine);
         assert!(!good);
         assert_eq!(out.lines().count(), 3, "no TLS, no log-in, no SCIM token: {out}");
         // What is wrong with the policies is said in the same breath.
         fs::write(folder.0.join("policies/a.cql"), "DENY;").unwrap();
-        assert_eq!(folder.check(Probed::Fine).1.lines().count(), 4);
+        assert_eq!(folder.check(&Probed::Fine).1.lines().count(), 4);
     }
 }

@@ -43,10 +43,11 @@ pub struct Cli {
 /// How logs are written.
 #[derive(Debug, Args)]
 struct LogOptions {
-    /// Logs as `text` for people or `json` for machines [default: $CQLGATE_LOG_FORMAT, or text]
+    /// Logs as `text` for people or `json` for machines; else `$CQLGATE_LOG_FORMAT` says it, else text
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// What is logged: error, warn, info, or by part: warn,cqlgate::scim=info [default: $CQLGATE_LOG, or info]
+    /// What is logged: error, warn, info, or by part, like `warn,cqlgate::scim=info`; else `$CQLGATE_LOG`
+    /// says it, else info
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
 }

@@ -42,7 +42,7 @@ pub const BATCH_CHILDREN: usize = 1000;
 /// A write that makes no progress for this long ends the session.
 pub const WRITE_STALL: Duration = Duration::from_secs(30);
 /// The longest life of a session, whatever its token says.
-pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 3600);
+pub const SESSION_LIFE: Duration = Duration::from_hours(12);
 /// How long what is in flight may still take when a session ends because its token expired.
 pub const DRAIN: Duration = Duration::from_secs(30);
 /// How long an open session may take to acknowledge a revocation before its sockets are shut.
@@ -71,9 +71,9 @@ pub const NAME_LOOKUP: Duration = Duration::from_millis(200);
 /// Waiting for schema agreement and for the cache after a DDL statement.
 pub const SCHEMA_AGREEMENT: Duration = Duration::from_secs(10);
 /// The schema cache is read anew this often even when no event came.
-pub const SCHEMA_RECONCILE: Duration = Duration::from_secs(60);
+pub const SCHEMA_RECONCILE: Duration = Duration::from_mins(1);
 /// A cache that could not be reconciled for this long answers nothing any more (0x1001).
-pub const SCHEMA_STALE: Duration = Duration::from_secs(300);
+pub const SCHEMA_STALE: Duration = Duration::from_mins(5);
 /// Prepared statements that the process knows, in bytes of their texts and keys.
 pub const PREPARED_BYTES: u64 = 64 * 1024 * 1024;
 /// Parsed texts kept for QUERY, in bytes.
@@ -88,9 +88,9 @@ pub const IDP_FETCH: Duration = Duration::from_secs(5);
 /// An unknown key id is asked for at most this often per issuer.
 pub const JWKS_REFETCH_FLOOR: Duration = Duration::from_secs(30);
 /// Key sets are renewed in the background this often.
-pub const JWKS_REFRESH: Duration = Duration::from_secs(300);
+pub const JWKS_REFRESH: Duration = Duration::from_mins(5);
 /// Keys that could not be renewed for this long are used no more.
-pub const JWKS_MAX_STALE: Duration = Duration::from_secs(24 * 3600);
+pub const JWKS_MAX_STALE: Duration = Duration::from_hours(24);
 /// Usable keys of one issuer.
 pub const JWKS_KEYS: usize = 100;
 /// After a failed fetch the next one waits this long, then twice as long each time, up to [`JWKS_REFETCH_FLOOR`].
@@ -108,7 +108,7 @@ pub const TOKEN_CACHE: u64 = 16 * 1024;
 /// Clock difference granted to `nbf` and `iat`; none to `exp`.
 pub const CLOCK_LEEWAY: Duration = Duration::from_secs(30);
 /// The longest life a token may claim (`exp - iat`).
-pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
+pub const TOKEN_LIFE: Duration = Duration::from_hours(24);
 
 // === SCIM ===
 

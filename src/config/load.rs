@@ -67,7 +67,7 @@ impl Config {
             Ok(config) => config,
             Err(error) => return (None, vec![syntax(name, text, &error)]),
         };
-        config.folder = folder.to_owned();
+        config.folder = folder.into();
         config.make_paths_whole();
         let mut findings = check::check(&config, &Places::of(name, text));
         findings.sort_by_key(|finding| (finding.line, finding.column));

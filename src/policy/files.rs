@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::pattern::Name;
-use crate::config::diagnostic::Diagnostic;
+use crate::config::diagnostic::{Diagnostic, place};
 use crate::config::limits;
 
 /// One file as it was read.
@@ -122,9 +122,9 @@ fn read_one(base: &Path, name: &Path) -> Result<PolicyFile, Diagnostic> {
     }
     let text = String::from_utf8(bytes).map_err(|e| {
         let valid = e.utf8_error().valid_up_to();
-        let line = e.as_bytes().get(..valid).map_or(0, |b| b.iter().filter(|&&b| b == b'\n').count());
-        let line = u32::try_from(line).unwrap_or(u32::MAX).saturating_add(1);
-        Diagnostic::error(&file, (line, 1), "this line is not UTF-8").help("save the file as UTF-8")
+        let before = String::from_utf8_lossy(e.as_bytes().get(..valid).unwrap_or_default());
+        let at = place(&before, valid);
+        Diagnostic::error(&file, at, "from here on this is not UTF-8").help("save the file as UTF-8")
     })?;
     Ok(PolicyFile { name: file, text, modified: kind.modified().ok() })
 }

@@ -24,6 +24,8 @@ mod parser;
 mod pattern;
 mod rule;
 mod set;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod watch;
 

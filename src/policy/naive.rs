@@ -122,8 +122,8 @@ fn deny_covers(scope: &Scope, need: &Need<'_>) -> bool {
 fn like(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
-        Some((head, rest)) => {
-            name.strip_prefix(head).is_some_and(|tail| (0..=tail.len()).any(|i| like(rest, &tail[i..])))
-        }
+        Some((head, rest)) => name
+            .strip_prefix(head)
+            .is_some_and(|tail| (0..=tail.len()).any(|i| tail.get(i..).is_some_and(|t| like(rest, t)))),
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn parse(file: &Arc<str>, text: &str, world: &World) -> (Vec<Rule>, V
             Ok(Some(rule)) => rules.push(rule),
             Ok(None) => {}
             Err(finding) => {
-                findings.push(*finding);
+                findings.push(finding);
                 parser.skip_statement();
             }
         }
@@ -55,7 +55,7 @@ struct Parser<'a> {
     world: &'a World,
 }
 
-type Parsed<T> = Result<T, Box<Diagnostic>>;
+type Parsed<T> = Result<T, Diagnostic>;
 
 impl Parser<'_> {
     /// One statement with its `;`; `None` for a lone `;`.
@@ -169,7 +169,7 @@ impl Parser<'_> {
         Err(self.unexpected("write ALL KEYSPACES, or ALL TABLES IN KEYSPACE k"))
     }
 
-    fn no_such_resource_yet(&self) -> Box<Diagnostic> {
+    fn no_such_resource_yet(&self) -> Diagnostic {
         self.error(
             "rules for functions, roles and MBeans are not supported yet: their statements are refused to everybody",
             "delete the rule",
@@ -227,7 +227,7 @@ impl Parser<'_> {
                     _ => "DESCRIBE belongs to roles, which have no rules here",
                 };
                 let message = format!("{permission} does not apply to {scope}");
-                return Err(Box::new(Diagnostic::error(self.file, *at, message).help(help)));
+                return Err(Diagnostic::error(self.file, *at, message).help(help));
             }
         }
         Ok(named.into_iter().map(|(permission, _)| permission).collect())
@@ -240,9 +240,9 @@ impl Parser<'_> {
         let at = self.at();
         if self.eat("USERS") {
             let message = "USERS WHERE is not supported yet";
-            return Err(Box::new(
-                Diagnostic::error(self.file, at, message).help("write TO GROUP \"name\" or TO USER \"name\""),
-            ));
+            return Err(
+                Diagnostic::error(self.file, at, message).help("write TO GROUP \"name\" or TO USER \"name\"")
+            );
         }
         let kind = match self.peek() {
             Some(Token::Word(word)) => word.to_ascii_uppercase(),
@@ -280,7 +280,7 @@ impl Parser<'_> {
         } else {
             format!("there is SERVICE {}", known.join(", "))
         };
-        Err(Box::new(Diagnostic::error(self.file, at, message).help(help)))
+        Err(Diagnostic::error(self.file, at, message).help(help))
     }
 
     /// `OF "identity"`, if it is there.
@@ -305,10 +305,8 @@ impl Parser<'_> {
     fn only_identity(&self, at: At, kind: &str, name: &str) -> Parsed<Arc<str>> {
         match self.world.identities.as_slice() {
             [identity] => Ok(Arc::clone(identity)),
-            _ => Err(Box::new(
-                Diagnostic::error(self.file, at, "which identity is meant? The cluster has several")
-                    .help(format!("write {kind} {name:?} OF {}", self.known_identities())),
-            )),
+            _ => Err(Diagnostic::error(self.file, at, "which identity is meant? The cluster has several")
+                .help(format!("write {kind} {name:?} OF {}", self.known_identities()))),
         }
     }
 
@@ -361,7 +359,7 @@ impl Parser<'_> {
         }
     }
 
-    fn unexpected(&self, help: &str) -> Box<Diagnostic> {
+    fn unexpected(&self, help: &str) -> Diagnostic {
         let message = match self.peek() {
             None => "the file ends here".to_owned(),
             Some(Token::Word(word)) => format!("{word:?} is not expected here"),
@@ -373,8 +371,8 @@ impl Parser<'_> {
         self.error(&message, help)
     }
 
-    fn error(&self, message: &str, help: &str) -> Box<Diagnostic> {
-        Box::new(Diagnostic::error(self.file, self.at(), message).help(help))
+    fn error(&self, message: &str, help: &str) -> Diagnostic {
+        Diagnostic::error(self.file, self.at(), message).help(help)
     }
 }
 
@@ -414,17 +412,17 @@ mod tests {
             GRANT SELECT ON keyspace.all TO EVERYONE;
         "#;
         let rules = read(text, &["acme"]).unwrap_or_else(|f| panic!("{f:#?}"));
-        let all = "CREATE, ALTER, DROP, SELECT, MODIFY, AUTHORIZE, UNMASK, SELECT_MASKED";
+        let of_table = "ALTER, DROP, SELECT, MODIFY, AUTHORIZE, UNMASK, SELECT_MASKED";
         assert_eq!(
             rules.iter().map(words).collect::<Vec<_>>(),
             [
                 r#"Grant SELECT, MODIFY ON KEYSPACE "orders" TO GROUP "orders-team" OF "acme""#.to_owned(),
                 r#"Grant SELECT ON ALL TABLES IN KEYSPACE "bi" TO GROUP "analysts" OF "acme""#.to_owned(),
                 r#"Grant SELECT ON TABLE "hr"."salaries" TO USER "Alice \"A\" B" OF "acme""#.to_owned(),
-                format!(r#"Grant {all} ON ALL KEYSPACES TO GROUP "dba" OF "acme""#),
+                format!(r#"Grant CREATE, {of_table} ON ALL KEYSPACES TO GROUP "dba" OF "acme""#),
                 "Deny ALTER, DROP ON ALL KEYSPACES TO EVERYONE".to_owned(),
                 r#"Grant MODIFY ON KEYSPACE "team_*" TO SERVICE "loader" OF "acme""#.to_owned(),
-                format!(r#"Grant {} ON TABLE "K"."t" TO EVERYONE OF "acme""#, &all["CREATE, ".len()..]),
+                format!(r#"Grant {of_table} ON TABLE "K"."t" TO EVERYONE OF "acme""#),
                 r#"Grant SELECT ON TABLE "keyspace"."all" TO EVERYONE"#.to_owned(),
             ]
         );

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cqlgate_protocol::cql::Permission;
+use cqlgate_protocol::cql::{Permission, is_system_keyspace};
 
 use super::lexer::At;
 use super::pattern::Name;
@@ -175,19 +175,9 @@ impl fmt::Display for Grantee {
     }
 }
 
-/// Cassandra's own keyspaces, of 5.0 and of what comes after it, compared without case as Cassandra does.
-/// A GRANT reaches them only by their exact name.
+/// Cassandra's own keyspaces, also those of the release after 5.0. A GRANT reaches them only by their exact
+/// name.
 pub(super) fn is_system(keyspace: &str) -> bool {
-    const SYSTEM: [&str; 9] = [
-        "system",
-        "system_schema",
-        "system_auth",
-        "system_distributed",
-        "system_traces",
-        "system_views",
-        "system_virtual_schema",
-        "system_cluster_metadata",
-        "system_accord",
-    ];
-    SYSTEM.iter().any(|name| name.eq_ignore_ascii_case(keyspace))
+    const LATER: [&str; 2] = ["system_cluster_metadata", "system_accord"];
+    is_system_keyspace(keyspace) || LATER.iter().any(|name| name.eq_ignore_ascii_case(keyspace))
 }

@@ -190,10 +190,10 @@ impl PolicySet {
         }
         for &id in &self.everyone {
             let grantee = self.rules.get(id as usize).map(|rule| &rule.grantee);
-            if let Some(Grantee::Everyone { identity: only }) = grantee {
-                if only.as_ref().is_none_or(|only| only == identity) {
-                    reaching.push((id, None));
-                }
+            if let Some(Grantee::Everyone { identity: only }) = grantee
+                && only.as_ref().is_none_or(|only| only == identity)
+            {
+                reaching.push((id, None));
             }
         }
         Grants::compile(self.mode, self.generation, Arc::clone(&self.rules), &reaching)

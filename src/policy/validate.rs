@@ -175,24 +175,21 @@ fn about_name(pin: &PinName, directory: &State) -> Option<(String, &'static str)
             PinKind::Group => namespace.groups.get(id).map(|g| &g.display_name),
         }
     };
-    let folded = pin.name.to_lowercase();
     let holder = namespace.and_then(|n| match pin.kind {
-        PinKind::User => n.users_by_name.get(folded.as_str()),
-        PinKind::Group => n.groups_by_name.get(folded.as_str()),
+        PinKind::User => n.user_named(&pin.name).map(|u| &u.user_name),
+        PinKind::Group => n.group_named(&pin.name).map(|g| &g.display_name),
     });
     match (directory.pins.get(pin), holder) {
         (None, None) => Some((
             format!("identity {:?} has pushed no {word} {:?}", pin.identity, pin.name),
             "assign it to cqlgate at the identity provider; until then nobody is reached",
         )),
-        (None, Some(id)) => match current(id) {
-            Some(name) if *name != pin.name => Some((
-                format!("identity {:?} has no {word} {:?}, but {name:?}", pin.identity, pin.name),
-                "names are compared exactly: write it as the identity provider does",
-            )),
-            // The pin is about to be written.
-            _ => None,
-        },
+        (None, Some(name)) if *name != pin.name => Some((
+            format!("identity {:?} has no {word} {:?}, but {name:?}", pin.identity, pin.name),
+            "names are compared exactly: write it as the identity provider does",
+        )),
+        // The pin is about to be written.
+        (None, Some(_)) => None,
         (Some(id), _) => match current(id) {
             Some(name) if *name == pin.name => None,
             now => {

@@ -345,7 +345,7 @@ mod tests {
         assert_eq!(
             findings,
             [
-                "a.cql:2:1: error: this line is not UTF-8; save the file as UTF-8".to_owned(),
+                "a.cql:2:4: error: from here on this is not UTF-8; save the file as UTF-8".to_owned(),
                 "b.cql:1:1: error: this is no file; name a file, or folder/*.cql".to_owned(),
                 format!("c.cql:1:1: error: the file is larger than {} bytes; split it", limits::POLICY_FILE),
             ]

@@ -1,0 +1,389 @@
+//! What the grant language promises, one promise a test.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use cqlgate_protocol::cql::{Need, Permission, Resource};
+use time::OffsetDateTime;
+
+use super::files::PolicyFile;
+use super::parser::World;
+use super::*;
+use crate::config::diagnostic::Diagnostic;
+use crate::config::model::Mode;
+use crate::directory::State;
+use crate::directory::state::{Group, Namespace, PinKind, PinName, User};
+use crate::principal::{Person, Principal, Service};
+
+fn set_in(mode: Mode, text: &str) -> PolicySet {
+    let world = World {
+        identities: vec!["acme".into(), "beta".into()],
+        services: vec![("acme".into(), "loader".into())],
+    };
+    let source = PolicySource { base: ".".into(), patterns: Vec::new(), mode, world };
+    let file = PolicyFile { name: "p.cql".into(), text: text.to_owned(), modified: None };
+    PolicySet::compile(&source, &[file], 7).unwrap_or_else(|f| panic!("{f:#?}"))
+}
+
+fn set(text: &str) -> PolicySet {
+    set_in(Mode::Enforce, text)
+}
+
+fn user(id: &str, name: &str, active: bool) -> Arc<User> {
+    Arc::new(User {
+        id: id.into(),
+        external_id: None,
+        user_name: name.into(),
+        active,
+        attributes: Arc::default(),
+        created: OffsetDateTime::UNIX_EPOCH,
+        last_modified: OffsetDateTime::UNIX_EPOCH,
+        epoch: 0,
+    })
+}
+
+fn group(id: &str, name: &str, members: &[&str]) -> Arc<Group> {
+    Arc::new(Group {
+        id: id.into(),
+        external_id: None,
+        display_name: name.into(),
+        members: members.iter().map(|m| Arc::from(*m)).collect(),
+        attributes: Arc::default(),
+        created: OffsetDateTime::UNIX_EPOCH,
+        last_modified: OffsetDateTime::UNIX_EPOCH,
+    })
+}
+
+/// Alice (u1) in "team" (g1), Bob (u2) inactive, in the same; names pinned to them.
+fn directory() -> State {
+    let mut space = Namespace::default();
+    space.insert_user(user("u1", "alice", true));
+    space.insert_user(user("u2", "bob", false));
+    space.insert_group(group("g1", "team", &["u1", "u2"]));
+    let mut state = State::default();
+    state.namespaces.insert_mut("acme".into(), space);
+    for (kind, name, id) in
+        [(PinKind::User, "alice", "u1"), (PinKind::User, "bob", "u2"), (PinKind::Group, "team", "g1")]
+    {
+        pin(&mut state, kind, name, id);
+    }
+    state
+}
+
+fn pin(state: &mut State, kind: PinKind, name: &str, id: &str) {
+    state.pins.insert_mut(PinName { identity: "acme".into(), kind, name: name.into() }, id.into());
+}
+
+fn change(state: &mut State, change: impl FnOnce(&mut Namespace)) {
+    let mut space = state.namespace("acme").unwrap().clone();
+    change(&mut space);
+    state.namespaces.insert_mut("acme".into(), space);
+}
+
+fn person(id: &str) -> Principal {
+    Principal::Person(Person { identity: "acme".into(), id: id.into(), user_name: "whoever".into() })
+}
+
+fn need(permission: Permission, resource: &'static str) -> Need<'static> {
+    let resource = match resource.split_once('.') {
+        _ if resource.is_empty() => Resource::AllKeyspaces,
+        None => Resource::Keyspace(Cow::Borrowed(resource)),
+        Some((k, "*")) => Resource::AllTables(Cow::Borrowed(k)),
+        Some((k, t)) => Resource::Table { keyspace: Cow::Borrowed(k), table: Cow::Borrowed(t) },
+    };
+    Need { permission, resource, why: "a test" }
+}
+
+fn may(grants: &Grants, permission: Permission, resource: &'static str) -> bool {
+    matches!(decide(grants, &[need(permission, resource)]), Decision::Permitted(_))
+}
+
+/// Alice's rights on the test's directory.
+fn alice(text: &str) -> Grants {
+    set(text).grants_for(&person("u1"), &directory())
+}
+
+use Permission::{Alter, Create, Drop, Modify, Select};
+
+#[test]
+fn what_no_grant_reaches_is_refused() {
+    let grants = alice("GRANT SELECT ON TABLE k.t TO USER \"alice\" OF \"acme\";");
+    assert!(may(&grants, Select, "k.t"));
+    for (permission, resource) in
+        [(Modify, "k.t"), (Select, "k.u"), (Select, "l.t"), (Select, "k"), (Select, "k.*"), (Select, "")]
+    {
+        assert!(!may(&grants, permission, resource), "{permission} {resource}");
+    }
+    assert!(!may(&alice(""), Select, "k.t"));
+    assert!(matches!(decide(&alice(""), &[]), Decision::Permitted(permit) if permit.rule().is_none()));
+}
+
+#[test]
+fn a_grant_holds_for_what_its_resource_contains() {
+    let of = |resource: &str| alice(&format!("GRANT ALL ON {resource} TO GROUP \"team\" OF \"acme\";"));
+    let table = of("k.t");
+    assert!(may(&table, Drop, "k.t") && !may(&table, Drop, "k.*") && !may(&table, Drop, "k"));
+    let tables = of("ALL TABLES IN KEYSPACE k");
+    assert!(may(&tables, Select, "k.t") && may(&tables, Create, "k.*") && !may(&tables, Drop, "k"));
+    let keyspace = of("KEYSPACE k");
+    assert!(may(&keyspace, Select, "k.t") && may(&keyspace, Drop, "k") && !may(&keyspace, Create, ""));
+    let all = of("ALL KEYSPACES");
+    assert!(may(&all, Select, "k.t") && may(&all, Create, "") && may(&all, Drop, "x"));
+    let pattern = of("KEYSPACE \"k*\"");
+    assert!(may(&pattern, Select, "k1.t") && may(&pattern, Drop, "k1") && !may(&pattern, Drop, "l"));
+    let pattern = of("TABLE k.\"t*\"");
+    assert!(may(&pattern, Select, "k.t1") && !may(&pattern, Select, "k.u"));
+}
+
+#[test]
+fn a_deny_beats_every_grant_in_any_order() {
+    let grant = "GRANT ALL ON ALL KEYSPACES TO USER \"alice\" OF \"acme\";";
+    let deny = "DENY MODIFY ON TABLE k.t TO GROUP \"team\" OF \"acme\";";
+    for text in [format!("{grant}{deny}"), format!("{deny}{grant}")] {
+        let grants = alice(&text);
+        assert!(!may(&grants, Modify, "k.t") && may(&grants, Select, "k.t") && may(&grants, Modify, "k.u"));
+    }
+}
+
+#[test]
+fn a_deny_of_drop_holds_for_what_contains_its_resource() {
+    let with =
+        |deny: &str| alice(&format!("GRANT ALL ON ALL KEYSPACES TO EVERYONE; DENY {deny} TO EVERYONE;"));
+    let table = with("DROP ON TABLE k.t");
+    assert!(!may(&table, Drop, "k.t") && !may(&table, Drop, "k") && !may(&table, Drop, "k.*"));
+    assert!(may(&table, Drop, "k.u") && may(&table, Drop, "l"));
+    let tables = with("DROP ON ALL TABLES IN KEYSPACE k");
+    assert!(!may(&tables, Drop, "k") && !may(&tables, Drop, "k.u") && may(&tables, Drop, "l.u"));
+    let pattern = with("DROP ON TABLE \"k*\".\"*_log\"");
+    assert!(!may(&pattern, Drop, "k1") && !may(&pattern, Drop, "k1.a_log") && may(&pattern, Drop, "k1.a"));
+    // Only of DROP: a keyspace may be altered though one table of it may not.
+    let alter = with("ALTER, SELECT ON TABLE k.t");
+    assert!(may(&alter, Alter, "k") && may(&alter, Drop, "k") && !may(&alter, Alter, "k.t"));
+}
+
+#[test]
+fn cassandras_own_keyspaces_are_granted_by_their_exact_names_and_denied_by_any() {
+    let wide = alice(
+        "GRANT ALL ON ALL KEYSPACES TO EVERYONE; GRANT ALL ON KEYSPACE \"*\" TO EVERYONE;
+         GRANT ALL ON TABLE \"system*\".\"*\" TO EVERYONE; GRANT SELECT ON TABLE system_auth.\"*\" TO EVERYONE;",
+    );
+    for keyspace in
+        ["system.t", "system_auth.roles", "system_views.t", "system_schema.t", "SYSTEM.t", "system"]
+    {
+        assert!(!may(&wide, Select, keyspace) && !may(&wide, Modify, keyspace), "{keyspace}");
+    }
+    assert!(may(&wide, Select, "systems.t"), "not one of Cassandra's");
+    let exact =
+        alice("GRANT SELECT ON KEYSPACE system_views TO EVERYONE; GRANT SELECT ON system.t TO EVERYONE;");
+    assert!(may(&exact, Select, "system_views.t") && may(&exact, Select, "system.t"));
+    assert!(!may(&exact, Select, "system.u"));
+    let exact = "GRANT SELECT ON KEYSPACE system_views TO EVERYONE;";
+    for deny in ["ALL KEYSPACES", "KEYSPACE \"sys*\"", "TABLE \"*\".\"*\""] {
+        let grants = alice(&format!("{exact} DENY SELECT ON {deny} TO EVERYONE;"));
+        assert!(!may(&grants, Select, "system_views.t"), "{deny}");
+    }
+}
+
+#[test]
+fn grantees_are_exactly_whom_they_name() {
+    let text = "GRANT SELECT ON k.everyone TO EVERYONE; GRANT SELECT ON k.acme TO EVERYONE OF \"acme\";
+        GRANT SELECT ON k.beta TO EVERYONE OF \"beta\"; GRANT SELECT ON k.alice TO USER \"alice\" OF \"acme\";
+        GRANT SELECT ON k.other TO USER \"Alice\" OF \"acme\"; GRANT SELECT ON k.namesake TO USER \"alice\" OF \"beta\";
+        GRANT SELECT ON k.team TO GROUP \"team\" OF \"acme\"; GRANT SELECT ON k.loader TO SERVICE \"loader\" OF \"acme\";";
+    let policy = set(text);
+    let service = |identity: &str, name: &str| {
+        Principal::Service(Service { identity: identity.into(), name: name.into() })
+    };
+    let nobody =
+        Principal::Person(Person { identity: "gamma".into(), id: "u1".into(), user_name: "alice".into() });
+    for (who, tables) in [
+        (person("u1"), &["everyone", "acme", "alice", "team"][..]),
+        (person("u2"), &[]), // not active
+        (person("u9"), &[]), // deleted
+        (service("acme", "loader"), &["everyone", "acme", "loader"]),
+        (service("acme", "alice"), &["everyone", "acme"]),
+        (service("beta", "loader"), &["everyone", "beta"]),
+        (nobody, &[]), // not of the cluster's identities
+    ] {
+        let grants = policy.grants_for(&who, &directory());
+        for table in
+            ["k.everyone", "k.acme", "k.beta", "k.alice", "k.other", "k.namesake", "k.team", "k.loader"]
+        {
+            assert_eq!(
+                may(&grants, Select, table),
+                tables.contains(&table.trim_start_matches("k.")),
+                "{who} {table}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_name_that_somebody_else_takes_grants_nothing_and_denies_both() {
+    let text = "GRANT ALL ON KEYSPACE a TO USER \"alice\" OF \"acme\"; GRANT ALL ON KEYSPACE b TO GROUP \"team\" OF \"acme\";
+        GRANT ALL ON KEYSPACE c TO EVERYONE; DENY ALL ON c.u TO USER \"alice\" OF \"acme\";
+        DENY ALL ON c.g TO GROUP \"team\" OF \"acme\";";
+    let policy = set(text);
+    let mut state = directory();
+    // Alice and her group get other names; a newcomer and a new group take the old ones.
+    change(&mut state, |space| {
+        space.insert_user(user("u1", "alice2", true));
+        space.insert_user(user("u3", "alice", true));
+        space.insert_group(group("g1", "team2", &["u1"]));
+        space.insert_group(group("g3", "team", &["u3"]));
+    });
+    for who in ["u1", "u3"] {
+        let grants = policy.grants_for(&person(who), &state);
+        assert!(
+            !may(&grants, Select, "a.t") && !may(&grants, Select, "b.t") && may(&grants, Select, "c.t"),
+            "{who}"
+        );
+        assert!(!may(&grants, Select, "c.u") && !may(&grants, Select, "c.g"), "{who}");
+    }
+    // A name that is not pinned yet grants nothing, and denies at once.
+    state = directory();
+    state.pins = rpds::HashTrieMapSync::default();
+    let grants = policy.grants_for(&person("u1"), &state);
+    assert!(!may(&grants, Select, "a.t") && !may(&grants, Select, "b.t") && !may(&grants, Select, "c.u"));
+}
+
+#[test]
+fn the_first_need_that_fails_is_told_in_cassandras_words() {
+    let grants =
+        alice("GRANT ALL ON KEYSPACE k TO EVERYONE;\nDENY SELECT ON k.v TO GROUP \"team\" OF \"acme\";");
+    let needs = [need(Select, "k.t"), need(Modify, "l.t"), need(Select, "k.v")];
+    let Decision::Refused(denial) = decide(&grants, &needs) else { panic!() };
+    assert_eq!(denial, Denial { need: 1, rule: None });
+    assert_eq!(
+        denial.message("alice", &needs),
+        "User alice has no MODIFY permission on <table l.t> or any of its parents"
+    );
+    // A view is read by its base, but a DENY on the view stands.
+    let (needs, named) = ([need(Select, "k.t")], [need(Select, "k.v")]);
+    let Decision::Refused(denial) = decide_naming(&grants, &needs, &named) else { panic!() };
+    assert_eq!(denial, Denial { need: 1, rule: Some(RuleId(1)) });
+    assert_eq!(
+        denial.message("alice", needs.iter().chain(&named)),
+        "User alice has no SELECT permission on <table k.v> or any of its parents"
+    );
+    let why = grants.explain(RuleId(1)).unwrap();
+    assert_eq!((&*why.file, why.line, why.group.as_deref()), ("p.cql", 2, Some("team")));
+    assert_eq!(grants.explain(RuleId(0)).unwrap().group, None);
+    assert_eq!(grants.explain(RuleId(2)), None);
+    // A named resource needs no GRANT.
+    assert!(matches!(
+        decide_naming(&grants, &[need(Select, "k.t")], &[need(Select, "l.v")]),
+        Decision::Permitted(_)
+    ));
+}
+
+#[test]
+fn a_permit_names_its_rule_and_grants_their_groups() {
+    let grants = alice(
+        "GRANT SELECT ON KEYSPACE k TO EVERYONE; GRANT SELECT ON k.t TO GROUP \"team\" OF \"acme\";
+         GRANT ALL ON x.y TO GROUP \"other\" OF \"acme\";",
+    );
+    let Decision::Permitted(permit) = decide(&grants, &[need(Select, "k.t")]) else { panic!() };
+    assert_eq!(permit.rule(), Some(RuleId(1)), "the rule closest to the table");
+    assert_eq!(grants.groups(), [Arc::from("team")]);
+    assert_eq!(grants.generation(), 7);
+}
+
+#[test]
+fn observing_forwards_what_policy_refuses_but_not_who_is_nobody() {
+    let policy = set_in(Mode::Observe, "DENY SELECT ON k.t TO EVERYONE;");
+    let grants = policy.grants_for(&person("u1"), &directory());
+    let Decision::Observed(_, denial) = decide(&grants, &[need(Select, "k.t")]) else { panic!() };
+    assert_eq!(denial.rule, Some(RuleId(0)));
+    for who in ["u2", "u9"] {
+        let grants = policy.grants_for(&person(who), &directory());
+        assert!(matches!(decide(&grants, &[need(Select, "k.t")]), Decision::Refused(_)), "{who}");
+    }
+}
+
+#[test]
+fn the_names_to_pin_are_each_user_and_group_once() {
+    let policy = set("GRANT ALL ON k.t TO GROUP \"b\" OF \"acme\"; DENY ALL ON k.t TO GROUP \"b\" OF \"acme\";
+         GRANT ALL ON k.t TO USER \"b\" OF \"beta\"; GRANT ALL ON k.t TO SERVICE \"loader\" OF \"acme\"; GRANT ALL ON k.t TO EVERYONE;");
+    let pin =
+        |identity: &str, kind, name: &str| PinName { identity: identity.into(), kind, name: name.into() };
+    assert_eq!(policy.pin_names(), [pin("acme", PinKind::Group, "b"), pin("beta", PinKind::User, "b")]);
+}
+
+fn texts(findings: &[Diagnostic]) -> Vec<String> {
+    findings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_its_author_did_not_mean_is_a_warning() {
+    let policy = set("GRANT SELECT, MODIFY ON k.t TO USER \"alice\" OF \"acme\";\n\
+         DENY SELECT ON KEYSPACE k TO EVERYONE OF \"acme\";\n\
+         DENY MODIFY ON TABLE \"*\".\"*\" TO EVERYONE;\n\
+         GRANT SELECT ON KEYSPACE \"system*\" TO EVERYONE OF \"beta\";\n\
+         GRANT SELECT, ALTER ON k.t TO USER \"alice\" OF \"acme\";\n\
+         GRANT SELECT ON k.t TO EVERYONE OF \"beta\";");
+    assert_eq!(
+        texts(policy.warnings()),
+        [
+            "p.cql:1:1: warning: nothing of this GRANT is left: DENY at p.cql:2 and p.cql:3 covers it; DENY wins, in any order; delete one of them",
+            "p.cql:4:17: warning: a pattern grants nothing in Cassandra's own keyspaces; name the keyspace, or the table, exactly",
+        ]
+    );
+}
+
+#[test]
+fn names_that_the_directory_lacks_or_has_pinned_elsewhere_are_warnings() {
+    let policy = set(
+        "GRANT ALL ON k.t TO GROUP \"nobody\" OF \"acme\";\nGRANT ALL ON k.t TO GROUP \"Team\" OF \"acme\";\n\
+         GRANT ALL ON k.t TO USER \"alice\" OF \"acme\";\nGRANT ALL ON k.t TO USER \"gone\" OF \"acme\";\n\
+         GRANT ALL ON k.t TO GROUP \"team\" OF \"acme\";",
+    );
+    let mut state = directory();
+    pin(&mut state, PinKind::User, "gone", "u7");
+    change(&mut state, |space| space.insert_user(user("u1", "alice2", true)));
+    assert_eq!(
+        texts(&policy.check_directory(&state)),
+        [
+            "p.cql:1:21: warning: identity \"acme\" has pushed no group \"nobody\"; assign it to cqlgate at the identity provider; until then nobody is reached",
+            "p.cql:2:21: warning: identity \"acme\" has no group \"Team\", but \"team\"; names are compared exactly: write it as the identity provider does",
+            "p.cql:3:21: warning: the name \"alice\" is pinned to the user with SCIM id u1, which is now called \"alice2\": a GRANT to it reaches nobody; write the new name; a name that was used before is not handed on",
+            "p.cql:4:21: warning: the name \"gone\" is pinned to the user with SCIM id u7, which is gone: a GRANT to it reaches nobody; write the new name; a name that was used before is not handed on",
+        ]
+    );
+}
+
+#[test]
+fn keyspaces_and_tables_that_do_not_exist_are_warnings() {
+    struct OneTable;
+    impl Catalogue for OneTable {
+        fn has_keyspace(&self, keyspace: &str) -> bool {
+            keyspace == "k"
+        }
+        fn has_table(&self, keyspace: &str, table: &str) -> bool {
+            (keyspace, table) == ("k", "t")
+        }
+    }
+    let policy = set(
+        "GRANT SELECT ON k.t TO EVERYONE;\nGRANT SELECT ON \"K\".t TO EVERYONE;\nDENY SELECT ON k.u TO EVERYONE;\n\
+         GRANT SELECT ON k.\"u*\" TO EVERYONE; GRANT SELECT ON KEYSPACE \"x*\" TO EVERYONE;",
+    );
+    let found = texts(&policy.check_schema(&OneTable));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("p.cql:2:17: warning: there is no keyspace \"K\""));
+    assert!(found[1].starts_with("p.cql:3:16: warning: there is no table \"k\".\"u\""));
+}
+
+#[test]
+fn the_service_account_gets_what_the_rules_grant_and_no_more() {
+    let policy = set("GRANT SELECT, MODIFY ON k.t TO EVERYONE; GRANT SELECT ON KEYSPACE k TO EVERYONE;
+         GRANT SELECT ON \"team_*\".t TO EVERYONE; GRANT SELECT ON k.\"a*\" TO EVERYONE;
+         GRANT SELECT, AUTHORIZE ON KEYSPACE system_views TO EVERYONE; DENY DROP ON ALL KEYSPACES TO EVERYONE;");
+    assert_eq!(
+        policy.account_grants("gate\"way"),
+        [
+            "GRANT MODIFY ON TABLE \"k\".\"t\" TO \"gate\"\"way\";",
+            "GRANT SELECT ON ALL KEYSPACES TO \"gate\"\"way\";",
+            "GRANT SELECT ON KEYSPACE \"system_views\" TO \"gate\"\"way\";",
+        ]
+    );
+}
