@@ -18,6 +18,11 @@ pub fn testkit() -> PathBuf {
     target.join("testkit")
 }
 
+/// Is `target/testkit/<name>` there, and whole?
+pub fn is_made(name: &str) -> bool {
+    testkit().join(format!("{name}.complete")).is_file()
+}
+
 /// The folder `target/testkit/<name>`; if it is not there yet, `make` fills it.
 ///
 /// Only one process makes it while others wait, and what a broken run left behind is removed first: a

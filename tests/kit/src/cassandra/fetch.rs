@@ -11,7 +11,7 @@ const DEPENDENCY_PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugi
 
 /// The folder of the jars: `cassandra-all` and everything that it needs to run.
 pub(super) fn jars() -> Result<PathBuf> {
-    let dir = place::made_once(&format!("cassandra-{RELEASE}"), |dir| {
+    let dir = place::made_once(&super::folder_name(), |dir| {
         let maven = parts::maven()?;
         std::fs::write(dir.join("pom.xml"), pom()).during("writing pom.xml")?;
         let run = Command::new(maven)

@@ -9,3 +9,8 @@ pub use service::{SERVICE_GRANTS, SERVICE_ROLE};
 
 /// The release that the tests run on.
 pub const RELEASE: &str = "5.0.9";
+
+/// The folder of its jars, for [`crate::place::is_made`].
+pub fn folder_name() -> String {
+    format!("cassandra-{RELEASE}")
+}

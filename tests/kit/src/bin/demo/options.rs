@@ -1,0 +1,98 @@
+//! The demo's command line.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+
+use cqlgate_testkit::loopback;
+use cqlgate_testkit::trouble::{During, Result, Trouble};
+
+pub(crate) const HELP: &str = "\
+cargo demo [-- OPTIONS]
+
+  --cassandra HOST:PORT   use this cluster instead of a node of the demo's own;
+                          the keyspace cqlgate_demo is made there, and dropped at the end
+  --username USER         the account for it: it creates and drops that keyspace, and the gateway uses it
+  --password-file FILE    its password, one line
+  --cql-port PORT         where drivers connect on 127.0.0.1 (9042)
+  --scim-port PORT        where the identity provider pushes (8480)
+  --admin-port PORT       the status page (8481)
+  --any-port              an address of 127.65.0.0/16 where those ports are free
+  --tour-only             end after the tour
+  --help                  this";
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// The reader's own cluster.
+    pub(crate) cluster: Option<Cluster>,
+    /// CQL, SCIM, admin.
+    pub(crate) listen: [SocketAddr; 3],
+    /// End after the tour.
+    pub(crate) tour_only: bool,
+}
+
+/// A cluster that is there already.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) contact_point: String,
+    pub(crate) username: String,
+    pub(crate) password: String,
+}
+
+impl Options {
+    /// `None`: help was asked for.
+    pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Self>> {
+        let (mut contact_point, mut username, mut password_file) = (None, None, None);
+        let mut ports = [9042_u16, 8480, 8481];
+        let [cql, scim, admin] = &mut ports;
+        let (mut any_port, mut tour_only) = (false, false);
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().ok_or_else(|| Trouble::new(format!("{arg} needs a value")));
+            match arg.as_str() {
+                "--cassandra" => contact_point = Some(value()?),
+                "--username" => username = Some(value()?),
+                "--password-file" => password_file = Some(PathBuf::from(value()?)),
+                "--cql-port" => *cql = value()?.parse().during("--cql-port")?,
+                "--scim-port" => *scim = value()?.parse().during("--scim-port")?,
+                "--admin-port" => *admin = value()?.parse().during("--admin-port")?,
+                "--any-port" => any_port = true,
+                "--tour-only" => tour_only = true,
+                "--help" | "-h" => return Ok(None),
+                other => return Err(Trouble::new(format!("there is no option {other}"))),
+            }
+        }
+        let cluster = match (contact_point, username, password_file) {
+            (None, None, None) => None,
+            (Some(contact_point), Some(username), Some(file)) => {
+                if !contact_point.contains(':') {
+                    return Err(Trouble::new(format!("--cassandra {contact_point}: write HOST:PORT")));
+                }
+                let password =
+                    std::fs::read_to_string(&file).during(format!("reading {}", file.display()))?;
+                let password = password.trim_end_matches(['\r', '\n']).to_owned();
+                Some(Cluster { contact_point, username, password })
+            }
+            _ => {
+                return Err(Trouble::new("--cassandra, --username and --password-file go together"));
+            }
+        };
+        let ip = if any_port { loopback::free_address(65, &ports)? } else { Ipv4Addr::LOCALHOST };
+        let listen = ports.map(|port| SocketAddr::from((ip, port)));
+        Ok(Some(Self { cluster, listen, tour_only }))
+    }
+
+    /// Are the ports free? The first that is not is the trouble.
+    pub(crate) fn check_ports(&self) -> Result<()> {
+        for (addr, option) in self.listen.iter().zip(["--cql-port", "--scim-port", "--admin-port"]) {
+            if let Err(error) = TcpListener::bind(addr) {
+                return Err(Trouble::new(format!(
+                    "port {} of {} is taken ({error}): stop what listens there, or choose another with {option} PORT, \
+                     or let the demo look for free ones with --any-port",
+                    addr.port(),
+                    addr.ip()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
