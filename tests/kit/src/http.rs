@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{HeaderMap, Method, Request};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper::client::conn::http1;
+use hyper::{HeaderMap, Method, Request, Uri};
+use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use crate::trouble::{During, Result, Trouble};
 
@@ -49,16 +50,21 @@ pub async fn send(
     body: impl Into<Bytes>,
 ) -> Result<Response> {
     let method = Method::from_bytes(method.as_bytes()).during("a method")?;
-    let mut request = Request::builder().method(method).uri(url);
+    let uri: Uri = url.parse().during(url)?;
+    let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::builder().method(method).uri(path).header("Host", &authority);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let request = request.body(Full::new(body.into())).during("a request")?;
-    let client = Client::builder(TokioExecutor::new()).build_http();
     let exchange = async {
-        let response = client.request(request).await.during(url)?;
-        let (head, body) = response.into_parts();
+        let tcp = TcpStream::connect(&authority).await.during(url)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await.during(url)?;
+        let connection = tokio::spawn(connection);
+        let (head, body) = sender.send_request(request).await.during(url)?.into_parts();
         let body = body.collect().await.during(url)?.to_bytes();
+        connection.abort();
         Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
     };
     let done = tokio::time::timeout(LIMIT, exchange).await;
