@@ -88,6 +88,15 @@ pub(super) struct Adopted {
     fetched_at: Instant,
 }
 
+/// What a log-in misses.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted {
+    /// Keys at all.
+    Any,
+    /// A key that the set in force does not have.
+    Newer,
+}
+
 /// The keys of one issuer.
 #[derive(Debug)]
 pub(super) struct IssuerKeys {
@@ -96,8 +105,8 @@ pub(super) struct IssuerKeys {
     clock: Arc<dyn Clock>,
     timing: Timing,
     adopted: ArcSwapOption<Adopted>,
-    /// Fetches that have ended; a waiter sees by it that somebody else's served.
-    ended: AtomicU64,
+    /// Fetches that have begun; a waiter sees by it that somebody else's served.
+    begun: AtomicU64,
     /// Held while fetching.
     flight: tokio::sync::Mutex<Flight>,
     failure: Mutex<Option<String>>,
@@ -107,7 +116,7 @@ pub(super) struct IssuerKeys {
 struct Flight {
     last: Option<Instant>,
     /// The last fetch for an unknown key: a fetch for another reason does not delay the next rotation.
-    last_unknown: Option<Instant>,
+    last_newer: Option<Instant>,
 }
 
 impl IssuerKeys {
@@ -118,7 +127,7 @@ impl IssuerKeys {
             clock,
             timing,
             adopted: ArcSwapOption::empty(),
-            ended: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
             flight: tokio::sync::Mutex::default(),
             failure: Mutex::new(Some("no keys fetched yet".into())),
         }
@@ -141,30 +150,29 @@ impl IssuerKeys {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Asks the provider anew because a token needs a key that is not there, unless that was done a moment
-    /// ago: then, and if it fails, nothing changes. Returns when there is an outcome to look at.
-    pub(super) async fn demand(self: &Arc<Self>) {
-        let seen = self.ended.load(Ordering::Acquire);
+    /// Asks the provider because a token needs a key that is not there, unless that was done a moment ago:
+    /// then, and if it fails, nothing changes. Returns when there is an outcome to look at.
+    pub(super) async fn demand(self: &Arc<Self>, wanted: Wanted) {
+        let seen = self.begun.load(Ordering::Acquire);
         let keys = Arc::clone(self);
         // A task of its own: a client that hangs up must not take the fetch of the others with it.
         let flight = tokio::spawn(async move {
             let mut flight = keys.flight.lock().await;
-            if keys.ended.load(Ordering::Acquire) != seen {
+            // A fetch that began after the question has answered it.
+            if keys.begun.load(Ordering::Acquire) != seen {
                 return;
             }
             let now = keys.clock.instant();
             let within = |last: Option<Instant>, floor| {
                 last.is_some_and(|last| now.saturating_duration_since(last) < floor)
             };
-            let have_keys = keys.usable().is_some();
-            let too_soon = if have_keys {
-                within(flight.last_unknown, keys.timing.floor)
-            } else {
-                within(flight.last, keys.timing.retry)
+            let needless = match wanted {
+                Wanted::Any => keys.usable().is_some() || within(flight.last, keys.timing.retry),
+                Wanted::Newer => within(flight.last_newer, keys.timing.floor),
             };
-            if !too_soon {
-                if have_keys {
-                    flight.last_unknown = Some(now);
+            if !needless {
+                if matches!(wanted, Wanted::Newer) {
+                    flight.last_newer = Some(now);
                 }
                 keys.renew(&mut flight).await;
             }
@@ -189,6 +197,7 @@ impl IssuerKeys {
     }
 
     async fn renew(&self, flight: &mut Flight) -> bool {
+        self.begun.fetch_add(1, Ordering::AcqRel);
         flight.last = Some(self.clock.instant());
         let fetched = tokio::time::timeout(self.timing.fetch, self.fetch()).await;
         let outcome = fetched.unwrap_or(Err(KeysError::Deadline)).map(|set| self.adopt(set));
@@ -197,7 +206,6 @@ impl IssuerKeys {
             tracing::warn!(source = %self.source, reason, "the keys of an identity provider could not be renewed");
         }
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-        self.ended.fetch_add(1, Ordering::AcqRel);
         outcome.is_ok()
     }
 

@@ -3,12 +3,13 @@
 //!
 //! In: the bytes of an `AUTH_RESPONSE`, the directory. Out: [`Authenticated`], or a [`LoginError`] that knows
 //! what the client may hear. The files in the order a token meets them: `sasl`, `authenticator`, `jws`
-//! (with `json`), `keys` (with `key_set` and `fetch`), `rules`, `matching`.
+//! (with `json`), `issuer`, `keys` (with `key_set` and `fetch`), `rules`, `matching`.
 
 mod authenticator;
 mod clock;
 mod error;
 mod fetch;
+mod issuer;
 mod json;
 mod jws;
 mod key_set;
@@ -27,9 +28,10 @@ use time::OffsetDateTime;
 
 use crate::principal::Principal;
 
-pub use authenticator::{AuthError, Authenticator, IssuerHealth};
+pub use authenticator::Authenticator;
 pub use error::{ClientResponse, LoginError};
 pub use fetch::{AddressError, TrustError};
+pub use issuer::{AuthError, IssuerHealth};
 pub use json::JsonError;
 pub use sasl::{Credentials, CredentialsError};
 pub use token_error::{Part, Shown, TokenError};

@@ -62,7 +62,8 @@ pub struct Identity {
     pub jwks_url: Option<String>,
     /// Trust anchors (PEM) for the provider's https, instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Accepted `typ` header values, compared without case and without `application/`.
+    /// Accepted `typ` header values, compared without case and without `application/`; `""` accepts tokens
+    /// without `typ`, as some providers make them.
     #[serde(default = "default_token_types")]
     pub token_types: Vec<String>,
     /// The longest life (`exp - iat`) that is accepted, in seconds.

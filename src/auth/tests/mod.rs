@@ -23,5 +23,6 @@ mod keys;
 mod refused_claims;
 mod refused_keys;
 mod refused_structure;
+mod tls;
 mod total;
 mod who;

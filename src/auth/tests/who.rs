@@ -1,7 +1,8 @@
 //! From a token to a principal.
 
-use super::bench::{Bench, directory, service, user};
-use crate::auth::{ClientResponse, LoginError};
+use super::bench::{Bench, directory, identity, service, user};
+use crate::auth::{AuthError, Authenticator, ClientResponse, LoginError};
+use crate::config::model;
 use crate::principal::Principal;
 
 #[tokio::test]
@@ -181,4 +182,43 @@ async fn a_cluster_accepts_only_its_identities() {
     assert!(matches!(login(&["other"]).await, Err(LoginError::IdentityNotAccepted(_))));
     assert!(login(&["other", "acme"]).await.is_ok());
     assert!(matches!(login(&["other"]).await, Err(LoginError::IdentityNotAccepted(_))));
+}
+
+#[test]
+fn configurations_that_could_not_tell_people_apart_are_refused() {
+    let acme = || identity("acme", "https://login.acme.example");
+    let other = || identity("other", "https://login.other.example");
+    let refused = |identities: &[model::Identity], services: &[model::Service]| {
+        Authenticator::new(identities, services).unwrap_err()
+    };
+    let changed = |change: fn(&mut model::Identity)| {
+        let mut identity = acme();
+        change(&mut identity);
+        refused(&[identity], &[])
+    };
+    assert!(matches!(refused(&[], &[]), AuthError::NoIdentity));
+    let same_issuer = identity("other", "https://login.acme.example");
+    assert!(matches!(refused(&[acme(), same_issuer], &[]), AuthError::Twice("issuer", _)));
+    let same_name = identity("acme", "https://login.other.example");
+    assert!(matches!(refused(&[acme(), same_name], &[]), AuthError::Twice("name", _)));
+    assert!(matches!(changed(|i| i.audiences.clear()), AuthError::Empty(_, "audiences")));
+    assert!(matches!(changed(|i| i.audiences.push(String::new())), AuthError::Empty(_, "audiences")));
+    assert!(matches!(changed(|i| i.algorithms.clear()), AuthError::Empty(_, "algorithms")));
+    assert!(matches!(changed(|i| i.token_types.clear()), AuthError::Empty(_, "token_types")));
+    for algorithm in ["none", "HS256", "RS512", "es256"] {
+        let mut identity = acme();
+        identity.algorithms.push(algorithm.into());
+        assert!(matches!(refused(&[identity], &[]), AuthError::Algorithm(..)), "{algorithm}");
+    }
+    for attribute in ["displayName", "emails", "externalid", ""] {
+        let mut identity = acme();
+        identity.subject.scim = attribute.into();
+        assert!(matches!(refused(&[identity], &[]), AuthError::Attribute(..)), "{attribute}");
+    }
+    assert!(matches!(changed(|i| i.subject.claim.clear()), AuthError::Claim(_)));
+    assert!(matches!(changed(|i| i.jwks_url = Some("http://keys.example".into())), AuthError::Address(..)));
+    let loader = || service("loader", &[("sub", "etl")]);
+    assert!(matches!(refused(&[other()], &[loader()]), AuthError::ServiceIdentity(..)));
+    assert!(matches!(refused(&[acme()], &[loader(), loader()]), AuthError::ServiceTwice(..)));
+    assert!(matches!(refused(&[acme()], &[service("all", &[])]), AuthError::ServiceClaims(_)));
 }

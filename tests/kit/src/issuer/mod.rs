@@ -23,6 +23,7 @@
 #![allow(clippy::expect_used, reason = "a test issuer without random numbers or keys is a failed test")]
 
 mod keys;
+mod tls;
 mod token;
 
 use std::io;
@@ -40,6 +41,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use crate::certs::Leaf;
+use tls::TlsListener;
 
 pub use keys::{Algorithm, Key, encode};
 pub use token::{TokenBuilder, now, sasl_plain};
@@ -105,6 +109,22 @@ impl Issuer {
     pub async fn start_with(address: SocketAddr, algorithm: Algorithm) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let url = format!("http://{}", listener.local_addr()?);
+        Ok(Self::serve(url, algorithm, |router| async move { axum::serve(listener, router).await }))
+    }
+
+    /// Starts one on a free loopback port over TLS, with this certificate; its URL has the address in it, so
+    /// a good certificate names `127.0.0.1`.
+    pub async fn start_tls(leaf: &Leaf, algorithm: Algorithm) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let url = format!("https://{}", listener.local_addr()?);
+        let listener = TlsListener::new(listener, leaf)?;
+        Ok(Self::serve(url, algorithm, |router| async move { axum::serve(listener, router).await }))
+    }
+
+    fn serve<F>(url: String, algorithm: Algorithm, serve: impl FnOnce(Router) -> F) -> Self
+    where
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
         let key = Arc::new(Key::generate(algorithm, "key-1"));
         let shared = Arc::new(Shared {
             inner: Mutex::new(Inner {
@@ -123,8 +143,7 @@ impl Issuer {
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/keys", get(jwks))
             .with_state(Arc::clone(&shared));
-        let server = tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { url, shared, server })
+        Self { url, shared, server: tokio::spawn(serve(router)) }
     }
 
     /// The issuer identifier: `iss` of its tokens, `issuer` of its discovery document.
