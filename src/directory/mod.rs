@@ -34,6 +34,7 @@ use sqlite::Sqlite;
 use store::Store;
 
 use crate::config::limits;
+use crate::metrics::Metrics;
 
 /// The directory. Clones are handles to the same one; the last to go ends the writer.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ struct Shared {
     current: ArcSwap<State>,
     subscribers: ArcSwap<Vec<Arc<dyn Subscriber>>>,
     degraded: ArcSwapOption<Arc<str>>,
+    metrics: ArcSwapOption<Metrics>,
 }
 
 /// A commit that moved somebody's rights.
@@ -164,6 +166,7 @@ impl Directory {
             current: ArcSwap::from_pointee(state),
             subscribers: ArcSwap::from_pointee(Vec::new()),
             degraded: ArcSwapOption::empty(),
+            metrics: ArcSwapOption::empty(),
         });
         let (queue, messages) = mpsc::channel(limits::SCIM_QUEUE);
         let publisher = Publisher::new(store, shared.clone(), runtime);
@@ -191,6 +194,11 @@ impl Directory {
     /// Why the last write failed, if it did: reads go on from the last state.
     pub fn degraded(&self) -> Option<Arc<str>> {
         self.shared.degraded.load_full().map(|reason| Arc::clone(&*reason))
+    }
+
+    /// Counts commits there from now on.
+    pub fn measure(&self, metrics: Arc<Metrics>) {
+        self.shared.metrics.store(Some(metrics));
     }
 
     /// Runs `evaluate` on the newest state, alone and in order, and waits until what it drafted is

@@ -181,7 +181,8 @@ impl<S: Store> Publisher<S> {
                 }
             }
         });
-        self.append_and_publish(old, next)
+        let writes = jobs.len();
+        self.append_and_publish(old, next, writes)
     }
 
     fn watch(&mut self, names: HashSet<PinName>) -> Result<(), Arc<str>> {
@@ -192,7 +193,7 @@ impl<S: Store> Publisher<S> {
         let mut draft = Draft::new(state, OffsetDateTime::now_utc(), names.clone());
         draft.watch(names.clone());
         let (state, records, touched) = draft.into_parts();
-        let (_, acknowledgements) = self.append_and_publish(old, Evaluated { state, records, touched })?;
+        let (_, acknowledgements) = self.append_and_publish(old, Evaluated { state, records, touched }, 0)?;
         self.watched = names;
         let mut enforced = true;
         for acknowledgement in acknowledgements {
@@ -206,14 +207,23 @@ impl<S: Store> Publisher<S> {
         &mut self,
         old: Arc<State>,
         next: Evaluated,
+        writes: usize,
     ) -> Result<(Arc<State>, Vec<JoinHandle<bool>>), Arc<str>> {
         if next.records.is_empty() {
             return Ok((old, Vec::new()));
         }
+        let began = Instant::now();
         if let Err(error) = self.store.append(old.seq, &next.records) {
             return Err(self.failed(&error));
         }
         let committed_at = Instant::now();
+        if let Some(metrics) = &*self.shared.metrics.load() {
+            metrics.commit_seconds.observe(committed_at.duration_since(began).as_secs_f64());
+            metrics.directory_seq.set(i64::try_from(next.state.seq).unwrap_or(i64::MAX));
+            if writes > 0 {
+                metrics.commit_writes.observe(f64::from(u32::try_from(writes).unwrap_or(u32::MAX)));
+            }
+        }
         self.shared.degraded.store(None);
         let new = Arc::new(next.state);
         self.shared.current.store(new.clone());

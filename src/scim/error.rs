@@ -46,15 +46,17 @@ pub(super) struct ScimError {
     pub(super) scim_type: Option<ScimType>,
     /// For the client: what is wrong, and what would be right.
     pub(super) detail: String,
+    /// The methods that a 405 has to name.
+    pub(super) allow: Option<&'static str>,
 }
 
 impl ScimError {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, scim_type: None, detail: detail.into() }
+        Self { status, scim_type: None, detail: detail.into(), allow: None }
     }
 
     pub(super) fn bad(scim_type: ScimType, detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, scim_type: Some(scim_type), detail: detail.into() }
+        Self { scim_type: Some(scim_type), ..Self::new(StatusCode::BAD_REQUEST, detail) }
     }
 
     pub(super) fn value(detail: impl Into<String>) -> Self {
@@ -83,6 +85,9 @@ impl ScimError {
             object.insert("scimType".into(), scim_type.as_str().into());
         }
         let mut response = super::respond::json(self.status, &body);
+        if let Some(allow) = self.allow {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
         match self.status {
             StatusCode::UNAUTHORIZED => {
                 let challenge = HeaderValue::from_static("Bearer realm=\"cqlgate SCIM\"");
@@ -100,9 +105,8 @@ impl ScimError {
 impl From<Conflict> for ScimError {
     fn from(conflict: Conflict) -> Self {
         let taken = |detail: &str| Self {
-            status: StatusCode::CONFLICT,
             scim_type: Some(ScimType::Uniqueness),
-            detail: detail.into(),
+            ..Self::new(StatusCode::CONFLICT, detail)
         };
         match &conflict {
             Conflict::UserNameTaken => taken("another user has this userName; case does not count"),

@@ -17,6 +17,7 @@ mod respond;
 mod service;
 mod token;
 mod values;
+mod write;
 
 use std::sync::Arc;
 

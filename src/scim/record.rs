@@ -4,8 +4,6 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::http::Method;
-
 use super::error::ScimError;
 use super::token::Provider;
 use crate::audit::{Event, Kind as EventKind, Verdict, Who};
@@ -19,7 +17,7 @@ const NAMES: usize = 20;
 pub(super) fn event(
     provider: &Provider,
     client: Option<SocketAddr>,
-    method: &Method,
+    method: &'static str,
     (kind, id): (Kind, &str),
     outcome: Result<&str, &ScimError>,
 ) -> Event {
@@ -39,12 +37,7 @@ pub(super) fn event(
     Event {
         client,
         who: Some(Arc::new(who)),
-        statement: Some(match method.as_str() {
-            "POST" => "POST",
-            "PUT" => "PUT",
-            "PATCH" => "PATCH",
-            _ => "DELETE",
-        }),
+        statement: Some(method),
         resources: vec![format!("{}/{id}", kind.endpoint())],
         reason: Some(reason),
         ..Event::new(EventKind::Scim, verdict)

@@ -11,17 +11,15 @@ use tokio::sync::Semaphore;
 
 use super::error::ScimError;
 use super::list::{self, Query, resource};
-use super::members::{self, Members};
-use super::patch::{Patch, Target};
-use super::project::Projection;
 use super::request::{self, Endpoint};
-use super::resource::{self as json, render};
+use super::resource::{location, render};
 use super::token::{Provider, Tokens};
-use super::{ConfigError, Options, discovery, record, respond, values};
+use super::write::{Done, write};
+use super::{ConfigError, Options, discovery, record, respond};
 use crate::audit::Audit;
 use crate::config::limits;
+use crate::directory::Directory;
 use crate::directory::schema::Kind;
-use crate::directory::{Directory, Draft, Group, Id, MemberChange, WriteError, Written};
 use crate::metrics::Metrics;
 
 /// The server.
@@ -36,12 +34,12 @@ pub(super) struct Service {
 }
 
 /// What is known of a request once it may be worked on.
-struct Asked {
-    provider: Provider,
-    method: Method,
+pub(super) struct Asked {
+    pub(super) provider: Provider,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
     endpoint: Endpoint,
     parameters: Vec<(String, String)>,
-    headers: HeaderMap,
     base: String,
     client: Option<SocketAddr>,
 }
@@ -64,32 +62,47 @@ impl Service {
 
 /// The handler of every path.
 pub(super) async fn answer(State(service): State<Arc<Service>>, request: Request) -> Response<Body> {
-    match service.handle(request).await {
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    let provider = authorization.and_then(|value| service.tokens.provider(value.as_bytes())).cloned();
+    let identity = provider.as_ref().map(|provider| provider.identity.clone());
+    let method = method_name(request.method());
+    let endpoint = Endpoint::parse(request.uri().path());
+    let resource = match &endpoint {
+        Some(Endpoint::Collection(kind) | Endpoint::Search(kind) | Endpoint::Resource(kind, _)) => match kind
+        {
+            Kind::User => "Users",
+            Kind::Group => "Groups",
+        },
+        _ => "other",
+    };
+    let response = match service.handle(provider, endpoint, request).await {
         Ok(response) => response,
         Err(error) => error.response(),
-    }
+    };
+    let identity = identity.unwrap_or_default();
+    service.metrics.scim_request(&identity, resource, method, response.status().as_u16());
+    response
 }
 
 impl Service {
-    async fn handle(&self, request: Request) -> Answer {
+    async fn handle(
+        &self,
+        provider: Option<Provider>,
+        endpoint: Option<Endpoint>,
+        request: Request,
+    ) -> Answer {
         let (head, body) = request.into_parts();
-        let endpoint = Endpoint::parse(head.uri.path());
         let base = || request::base(&head.headers, &head.uri, self.public_url.as_deref(), self.tls);
         // RFC 7643, 5: how to log in is told to those who have not.
-        if endpoint == Some(Endpoint::ServiceProviderConfig) && head.method == Method::GET {
+        if endpoint == Some(Endpoint::ServiceProviderConfig)
+            && head.method == Method::GET
+            && provider.is_none()
+        {
             return Ok(respond::json(StatusCode::OK, &discovery::service_provider_config(&base()?)));
         }
-        let provider = head
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| self.tokens.provider(value.as_bytes()))
-            .cloned()
-            .ok_or_else(|| {
-                ScimError::new(
-                    StatusCode::UNAUTHORIZED,
-                    "a valid bearer token of an identity provider is needed",
-                )
-            })?;
+        let provider = provider.ok_or_else(|| {
+            ScimError::new(StatusCode::UNAUTHORIZED, "a valid bearer token of an identity provider is needed")
+        })?;
         let endpoint = endpoint.ok_or_else(|| ScimError::not_found("this endpoint was"))?;
         let asked = Asked {
             provider,
@@ -105,7 +118,7 @@ impl Service {
         match &asked.endpoint {
             Endpoint::Collection(kind) => match asked.method {
                 Method::GET => self.list(&asked, Query::from_url(&asked.parameters, *kind)?, *kind).await,
-                Method::POST => self.create(&asked, *kind, body).await,
+                Method::POST => self.write(&asked, *kind, None, body).await,
                 _ => Err(not_allowed(&asked.method, "GET, POST")),
             },
             Endpoint::Search(kind) => match asked.method {
@@ -117,9 +130,9 @@ impl Service {
             },
             Endpoint::Resource(kind, id) => match asked.method {
                 Method::GET => self.read(&asked, *kind, id).await,
-                Method::PUT => self.replace(&asked, *kind, id, body).await,
-                Method::PATCH => self.patch(&asked, *kind, id, body).await,
-                Method::DELETE => self.delete(&asked, *kind, id).await,
+                Method::PUT | Method::PATCH | Method::DELETE => {
+                    self.write(&asked, *kind, Some(id), body).await
+                }
                 _ => Err(not_allowed(&asked.method, "GET, PUT, PATCH, DELETE")),
             },
             _ if asked.method != Method::GET => Err(not_allowed(&asked.method, "GET")),
@@ -151,196 +164,34 @@ impl Service {
         .await
     }
 
-    async fn create(&self, asked: &Asked, kind: Kind, body: Body) -> Answer {
+    /// Writes, puts it on record whatever became of it, answers.
+    async fn write(&self, asked: &Asked, kind: Kind, id: Option<&str>, body: Body) -> Answer {
+        // Before the write: who cannot be told what came of it must not have done it.
         let projection = list::projection(&asked.parameters, kind)?;
-        let body = request::body(&asked.headers, body, body_limit(kind)).await?;
-        let (document, members) = values::document(body, kind)?;
-        let added = members.as_ref().map_or(Ok(Vec::new()), members::ids)?;
-        let id = json::new_id();
-        let identity = asked.provider.identity.clone();
-        let written = self
-            .directory
-            .write({
-                let id = id.clone();
-                move |draft: &mut Draft| match kind {
-                    Kind::User => {
-                        let user = json::user(document.clone(), id.clone(), None)?;
-                        let summary = record::user(None, Some(&user));
-                        draft.put_user(&identity, user)?;
-                        Ok(summary)
-                    }
-                    Kind::Group => {
-                        let group = json::group(document.clone(), id.clone(), None)?;
-                        let members = MemberChange { added: added.clone(), removed: Vec::new() };
-                        let summary =
-                            record::group(None, Some(&group), &members, draft.namespace(&identity)?);
-                        draft.put_group(&identity, group, &members)?;
-                        Ok(summary)
-                    }
-                }
-            })
-            .await;
-        self.answer_write(asked, StatusCode::CREATED, kind, &id, projection, written).await
-    }
-
-    async fn replace(&self, asked: &Asked, kind: Kind, id: &str, body: Body) -> Answer {
-        let projection = list::projection(&asked.parameters, kind)?;
-        let body = request::body(&asked.headers, body, body_limit(kind)).await?;
-        let (document, members) = values::document(body, kind)?;
-        let wanted = members.as_ref().map_or(Ok(Vec::new()), members::ids)?;
-        let identity = asked.provider.identity.clone();
-        let id: Id = id.into();
-        let written = self
-            .directory
-            .write({
-                let id = id.clone();
-                move |draft: &mut Draft| {
-                    let namespace = draft.namespace(&identity)?;
-                    let mut document = document.clone();
-                    match kind {
-                        Kind::User => {
-                            let before =
-                                namespace.users.get(&id).cloned().ok_or_else(|| missing(kind, &id))?;
-                            keep_external_id(&mut document, before.external_id.as_deref());
-                            let user = json::user(document, before.id.clone(), Some(&before))?;
-                            let summary = record::user(Some(&before), Some(&user));
-                            draft.put_user(&identity, user)?;
-                            Ok(summary)
-                        }
-                        Kind::Group => {
-                            let before =
-                                namespace.groups.get(&id).cloned().ok_or_else(|| missing(kind, &id))?;
-                            keep_external_id(&mut document, before.external_id.as_deref());
-                            let group = json::group(document, before.id.clone(), Some(&before))?;
-                            let mut members = Members::new(before.members.clone());
-                            members.replace(wanted.clone());
-                            put_group(draft, &identity, &before, group, &members)
-                        }
-                    }
-                }
-            })
-            .await;
-        self.answer_write(asked, StatusCode::OK, kind, &id, projection, written).await
-    }
-
-    async fn patch(&self, asked: &Asked, kind: Kind, id: &str, body: Body) -> Answer {
-        let projection = list::projection(&asked.parameters, kind)?;
-        let body = request::body(&asked.headers, body, body_limit(kind)).await?;
-        let patch = Patch::parse(body, kind)?;
-        let identity = asked.provider.identity.clone();
-        let id: Id = id.into();
-        let written = self
-            .directory
-            .write({
-                let id = id.clone();
-                move |draft: &mut Draft| {
-                    // A handle of its own: maps are shared, not copied.
-                    let namespace = draft.namespace(&identity)?.clone();
-                    match kind {
-                        Kind::User => {
-                            let before = namespace.users.get(&id).ok_or_else(|| missing(kind, &id))?;
-                            let mut document = json::document_of_user(before);
-                            patch.apply(&mut Target {
-                                document: &mut document,
-                                members: None,
-                                namespace: &namespace,
-                            })?;
-                            let user = json::user(document, before.id.clone(), Some(before))?;
-                            let summary = record::user(Some(before), Some(&user));
-                            draft.put_user(&identity, user)?;
-                            Ok(summary)
-                        }
-                        Kind::Group => {
-                            let before = namespace.groups.get(&id).ok_or_else(|| missing(kind, &id))?;
-                            let mut document = json::document_of_group(before);
-                            let mut members = Members::new(before.members.clone());
-                            patch.apply(&mut Target {
-                                document: &mut document,
-                                members: Some(&mut members),
-                                namespace: &namespace,
-                            })?;
-                            let group = json::group(document, before.id.clone(), Some(before))?;
-                            put_group(draft, &identity, before, group, &members)
-                        }
-                    }
-                }
-            })
-            .await;
-        self.answer_write(asked, StatusCode::OK, kind, &id, projection, written).await
-    }
-
-    async fn delete(&self, asked: &Asked, kind: Kind, id: &str) -> Answer {
-        let identity = asked.provider.identity.clone();
-        let id: Id = id.into();
-        let written = self
-            .directory
-            .write({
-                let id = id.clone();
-                move |draft: &mut Draft| {
-                    let namespace = draft.namespace(&identity)?;
-                    let summary = match kind {
-                        Kind::User => namespace.users.get(&id).map(|user| record::user(Some(user), None)),
-                        Kind::Group => namespace.groups.get(&id).map(|group| {
-                            record::group(Some(group), None, &MemberChange::default(), namespace)
-                        }),
-                    };
-                    match kind {
-                        Kind::User => draft.delete_user(&identity, &id)?,
-                        Kind::Group => draft.delete_group(&identity, &id)?,
-                    };
-                    summary.ok_or_else(|| missing(kind, &id))
-                }
-            })
-            .await;
-        self.recorded(asked, kind, &id, written).await?;
-        Ok(respond::nothing())
-    }
-
-    /// Puts a write on record, whatever became of it.
-    async fn recorded(
-        &self,
-        asked: &Asked,
-        kind: Kind,
-        id: &str,
-        written: Result<Written<String>, WriteError<ScimError>>,
-    ) -> Result<Written<String>, ScimError> {
-        let written = written.map_err(refusal);
-        let outcome = written.as_ref().map(|written| written.value.as_str());
-        let event = record::event(&asked.provider, asked.client, &asked.method, (kind, id), outcome);
+        let written = write(&self.directory, asked, kind, id, body).await;
+        let about = written.as_ref().map_or(id.unwrap_or_default(), |done| &done.id);
+        let outcome = written.as_ref().map(|done| done.summary.as_str());
+        let method = method_name(&asked.method);
+        let event = record::event(&asked.provider, asked.client, method, (kind, about), outcome);
         self.audit.record(event).await;
-        written
-    }
+        let Done { status, id, state, .. } = written?;
+        self.metrics.scim_written(&asked.provider.identity);
+        if status == StatusCode::NO_CONTENT {
+            return Ok(respond::nothing());
+        }
 
-    /// The answer to a write that is durable and enforced, or to one that was refused.
-    async fn answer_write(
-        &self,
-        asked: &Asked,
-        status: StatusCode,
-        kind: Kind,
-        id: &Id,
-        projection: Projection,
-        written: Result<Written<String>, WriteError<ScimError>>,
-    ) -> Answer {
-        let written = self.recorded(asked, kind, id, written).await?;
-        let (identity, base, id) = (asked.provider.identity.clone(), asked.base.clone(), id.clone());
-        let minimal = asked
-            .headers
-            .get_all("prefer")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|value| value.trim().eq_ignore_ascii_case("return=minimal"));
+        let (identity, base) = (asked.provider.identity.clone(), asked.base.clone());
+        let minimal = prefers_minimal(&asked.headers);
         let is_patch = asked.method == Method::PATCH;
         blocking(move || {
-            let namespace = written.state.namespace(&identity).ok_or_else(no_namespace)?;
-            let found = resource(kind, namespace, &id);
+            let namespace = state.namespace(&identity).ok_or_else(no_namespace)?;
             let large = namespace
                 .groups
                 .get(&id)
                 .is_some_and(|group| group.members.size() > limits::SCIM_PATCH_BODY_MEMBERS);
             // RFC 7644, 3.5.2: 200 with the resource if attributes were asked for.
             let bare = is_patch && !projection.names_attributes() && (minimal || large);
-            let mut response = match found {
+            let mut response = match resource(kind, namespace, &id) {
                 Some(found) if !bare => respond::json(status, &render(found, &base, &projection)),
                 _ => respond::nothing(),
             };
@@ -364,27 +215,12 @@ fn discover(asked: &Asked, endpoint: &Endpoint) -> Answer {
         Endpoint::Schemas(Some(urn)) => discovery::schema_named(urn, base),
         Endpoint::ServiceProviderConfig => Some(discovery::service_provider_config(base)),
         _ => {
-            return Err(ScimError::new(
-                StatusCode::NOT_IMPLEMENTED,
-                "/Me is not supported: a token is a provider's",
-            ));
+            let detail = "/Me is not supported: the token is a provider's, not a person's";
+            return Err(ScimError::new(StatusCode::NOT_IMPLEMENTED, detail));
         }
     };
     let found: Value = found.ok_or_else(|| ScimError::not_found("this was"))?;
     Ok(respond::json(StatusCode::OK, &found))
-}
-
-fn put_group(
-    draft: &mut Draft,
-    identity: &Arc<str>,
-    before: &Group,
-    group: Group,
-    members: &Members,
-) -> Result<String, ScimError> {
-    let change = members.change();
-    let summary = record::group(Some(before), Some(&group), &change, draft.namespace(identity)?);
-    draft.put_group(identity, group, &change)?;
-    Ok(summary)
 }
 
 /// Work that may take more than a moment, off the threads that carry frames.
@@ -395,41 +231,24 @@ async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
     }
 }
 
-fn body_limit(kind: Kind) -> usize {
-    match kind {
-        Kind::User => limits::SCIM_USER_BODY,
-        Kind::Group => limits::SCIM_GROUP_BODY,
-    }
-}
-
-/// A PUT that leaves `externalId` out keeps it: a connector was seen to forget it on a mere rename, and the
-/// link to the person's log-in would be lost.
-fn keep_external_id(document: &mut values::Document, before: Option<&str>) {
-    if let (false, Some(before)) = (document.contains_key("externalId"), before) {
-        document.insert("externalId".to_owned(), Value::String(before.to_owned()));
-    }
+/// `Prefer: return=minimal` (RFC 7240).
+fn prefers_minimal(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|value| value.trim().eq_ignore_ascii_case("return=minimal"))
 }
 
 fn locate(response: &mut Response<Body>, kind: Kind, id: &str, base: &str) {
-    if let Ok(location) = HeaderValue::from_str(&json::location(kind, id, base)) {
+    if let Ok(location) = HeaderValue::from_str(&location(kind, id, base)) {
         response.headers_mut().insert(header::LOCATION, location);
     }
 }
 
-fn refusal(error: WriteError<ScimError>) -> ScimError {
-    match error {
-        WriteError::Refused(refusal) => refusal,
-        // What the disk says is for the operator's log, not for the client.
-        WriteError::Unavailable(_) => {
-            ScimError::new(StatusCode::SERVICE_UNAVAILABLE, "the directory cannot be written at the moment")
-        }
-        WriteError::Failed => {
-            ScimError::new(StatusCode::SERVICE_UNAVAILABLE, "the directory's writer failed")
-        }
-    }
-}
-
-fn missing(kind: Kind, id: &str) -> ScimError {
+/// 404. The id is the client's own text: it is cut, and quoted.
+pub(super) fn missing(kind: Kind, id: &str) -> ScimError {
     let id: String = id.chars().take(100).collect();
     ScimError::not_found(&format!("{} {id:?}", kind.name()))
 }
@@ -438,9 +257,20 @@ fn no_namespace() -> ScimError {
     ScimError::new(StatusCode::SERVICE_UNAVAILABLE, "this identity has no directory")
 }
 
-fn not_allowed(method: &Method, allowed: &str) -> ScimError {
-    ScimError::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        format!("{method} is not allowed here; allowed: {allowed}"),
-    )
+fn not_allowed(method: &Method, allowed: &'static str) -> ScimError {
+    let method = method_name(method);
+    let detail = format!("{method} is not allowed here; allowed: {allowed}");
+    ScimError { allow: Some(allowed), ..ScimError::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
+}
+
+/// A method as metrics and the audit log write it: strangers cannot invent labels.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
 }

@@ -6,7 +6,6 @@ mod plain;
 
 use std::future::IntoFuture;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use cqlgate_testkit::pusher::Pusher;
 use serde_json::{Value, json};
