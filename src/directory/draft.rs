@@ -21,6 +21,14 @@ pub struct Draft {
     touched: BTreeSet<(Arc<str>, Id)>,
 }
 
+/// What writes make of the state, before their commit.
+pub(super) struct Evaluated {
+    pub(super) state: State,
+    pub(super) records: Vec<Record>,
+    /// Whose rights may have moved.
+    pub(super) touched: BTreeSet<(Arc<str>, Id)>,
+}
+
 /// Who joins and who leaves a group. Who is in both joins.
 #[derive(Clone, Debug, Default)]
 pub struct MemberChange {
@@ -186,7 +194,7 @@ impl Draft {
 
     /// Makes `names` the set of names that policies use: forgets the pins of all others, pins those that
     /// somebody has by now.
-    pub(super) fn watch(&mut self, names: Arc<HashSet<PinName>>) {
+    pub(super) fn watch(&mut self, names: &Arc<HashSet<PinName>>) {
         let forgotten: Vec<PinName> =
             self.state.pins.keys().filter(|pin| !names.contains(pin)).cloned().collect();
         for pin in forgotten {
@@ -212,8 +220,8 @@ impl Draft {
         }
     }
 
-    pub(super) fn into_parts(self) -> (State, Vec<Record>, BTreeSet<(Arc<str>, Id)>) {
-        (self.state, self.records, self.touched)
+    pub(super) fn finish(self) -> Evaluated {
+        Evaluated { state: self.state, records: self.records, touched: self.touched }
     }
 
     /// The instant of a change to something that was last changed `before`: later in any case, so that

@@ -184,7 +184,7 @@ impl Directory {
 
     /// Adds somebody who has to acknowledge changes from now on.
     pub fn subscribe(&self, subscriber: Arc<dyn Subscriber>) {
-        self.shared.subscribers.rcu(|known| {
+        self.shared.subscribers.rcu(move |known| {
             let mut all = Vec::clone(known);
             all.push(subscriber.clone());
             all

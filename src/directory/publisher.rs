@@ -12,9 +12,9 @@ use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::draft::Draft;
+use super::draft::{Draft, Evaluated};
 use super::state::{Id, PinName, State};
-use super::store::{Record, Store, StoreError};
+use super::store::{Store, StoreError};
 use super::{Change, Shared, WriteError, Written};
 use crate::config::limits;
 
@@ -85,11 +85,10 @@ pub(super) struct Publisher<S> {
     in_doubt: bool,
 }
 
-/// Evaluated writes before their commit.
-struct Evaluated {
-    state: State,
-    records: Vec<Record>,
-    touched: BTreeSet<(Arc<str>, Id)>,
+/// A state that is in force, and the acknowledgements that it is enforced.
+struct Published {
+    state: Arc<State>,
+    acknowledgements: Vec<JoinHandle<bool>>,
 }
 
 impl<S: Store> Publisher<S> {
@@ -132,7 +131,7 @@ impl<S: Store> Publisher<S> {
     /// Commits writes together; if the store does not take them together, each by itself.
     fn commit_group(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         let error = match self.commit(&mut jobs) {
-            Ok((state, acknowledgements)) => {
+            Ok(Published { state, acknowledgements }) => {
                 let announcement = Announcement { acknowledgements, jobs, state };
                 if let Err(lost) = self.announcements.send(announcement) {
                     // The runtime is shutting down: durable, but nobody can say that it is enforced.
@@ -151,10 +150,7 @@ impl<S: Store> Publisher<S> {
         }
     }
 
-    fn commit(
-        &mut self,
-        jobs: &mut Vec<Box<dyn Job>>,
-    ) -> Result<(Arc<State>, Vec<JoinHandle<bool>>), Arc<str>> {
+    fn commit(&mut self, jobs: &mut Vec<Box<dyn Job>>) -> Result<Published, Arc<str>> {
         self.settle_doubt()?;
         let old = self.shared.current.load_full();
         let mut next = Evaluated {
@@ -167,10 +163,10 @@ impl<S: Store> Publisher<S> {
             let mut draft = Draft::new(next.state.clone(), now, self.watched.clone());
             match catch_unwind(AssertUnwindSafe(|| job.evaluate(&mut draft))) {
                 Ok(true) => {
-                    let (state, records, touched) = draft.into_parts();
-                    next.state = state;
-                    next.records.extend(records);
-                    next.touched.extend(touched);
+                    let drafted = draft.finish();
+                    next.state = drafted.state;
+                    next.records.extend(drafted.records);
+                    next.touched.extend(drafted.touched);
                     true
                 }
                 Ok(false) => true,
@@ -191,12 +187,11 @@ impl<S: Store> Publisher<S> {
         let old = self.shared.current.load_full();
         let state = State { seq: old.seq + 1, ..State::clone(&old) };
         let mut draft = Draft::new(state, OffsetDateTime::now_utc(), names.clone());
-        draft.watch(names.clone());
-        let (state, records, touched) = draft.into_parts();
-        let (_, acknowledgements) = self.append_and_publish(old, Evaluated { state, records, touched }, 0)?;
+        draft.watch(&names);
+        let published = self.append_and_publish(old, draft.finish(), 0)?;
         self.watched = names;
         let mut enforced = true;
-        for acknowledgement in acknowledgements {
+        for acknowledgement in published.acknowledgements {
             enforced &= matches!(self.runtime.block_on(acknowledgement), Ok(true));
         }
         if enforced { Ok(()) } else { Err(Arc::from("not enforced")) }
@@ -208,9 +203,9 @@ impl<S: Store> Publisher<S> {
         old: Arc<State>,
         next: Evaluated,
         writes: usize,
-    ) -> Result<(Arc<State>, Vec<JoinHandle<bool>>), Arc<str>> {
+    ) -> Result<Published, Arc<str>> {
         if next.records.is_empty() {
-            return Ok((old, Vec::new()));
+            return Ok(Published { state: old, acknowledgements: Vec::new() });
         }
         let began = Instant::now();
         if let Err(error) = self.store.append(old.seq, &next.records) {
@@ -228,10 +223,11 @@ impl<S: Store> Publisher<S> {
         let new = Arc::new(next.state);
         self.shared.current.store(new.clone());
         let people: Vec<_> = next.touched.into_iter().collect();
-        Ok((new.clone(), self.tell(Change { old, new, people, committed_at })))
+        let acknowledgements = self.tell(&Change { old, new: new.clone(), people, committed_at });
+        Ok(Published { state: new, acknowledgements })
     }
 
-    fn tell(&self, change: Change) -> Vec<JoinHandle<bool>> {
+    fn tell(&self, change: &Change) -> Vec<JoinHandle<bool>> {
         if change.people.is_empty() {
             return Vec::new();
         }
@@ -273,7 +269,7 @@ impl<S: Store> Publisher<S> {
                 self.shared.current.store(new.clone());
                 let change =
                     Change { old, new, people: people.into_iter().collect(), committed_at: Instant::now() };
-                drop(self.tell(change));
+                drop(self.tell(&change));
             }
             Err(error) => return Err(self.failed(&error)),
         }

@@ -68,6 +68,7 @@ pub enum Returned {
 
 /// One attribute and its characteristics (RFC 7643, 2.2 and 7).
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "the characteristics are the RFC's, one by one")]
 pub struct Attribute {
     /// Its name.
     pub name: &'static str,

@@ -44,7 +44,7 @@ pub(super) fn service_provider_config(base: &str) -> Value {
 
 /// `/ResourceTypes`.
 pub(super) fn resource_types(base: &str) -> Value {
-    list([Kind::User, Kind::Group].map(|kind| resource_type(kind, base)).to_vec())
+    list(&[Kind::User, Kind::Group].map(|kind| resource_type(kind, base)))
 }
 
 /// `/ResourceTypes/{name}`.
@@ -73,7 +73,7 @@ fn resource_type(kind: Kind, base: &str) -> Value {
 
 /// `/Schemas`.
 pub(super) fn schemas(base: &str) -> Value {
-    list([&USER, &ENTERPRISE, &GROUP].map(|known| schema(known, base)).to_vec())
+    list(&[&USER, &ENTERPRISE, &GROUP].map(|known| schema(known, base)))
 }
 
 /// `/Schemas/{urn}`.
@@ -136,7 +136,7 @@ fn attribute(attribute: &Attribute) -> Value {
     shown
 }
 
-fn list(resources: Vec<Value>) -> Value {
+fn list(resources: &[Value]) -> Value {
     json!({
         "schemas": [LIST],
         "totalResults": resources.len(),

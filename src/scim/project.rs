@@ -72,13 +72,11 @@ fn paths<'a>(kind: Kind, names: impl Iterator<Item = &'a str>) -> Result<Vec<Att
         if name.eq_ignore_ascii_case(kind.core().urn) {
             continue;
         }
-        match Path::parse(name, kind) {
-            Ok(Path { attribute, filter: None }) => paths.push(attribute),
-            _ => {
-                let name: String = name.chars().take(200).collect();
-                return Err(ScimError::value(format!("{name:?} is no attribute")));
-            }
-        }
+        let Ok(Path { attribute, filter: None }) = Path::parse(name, kind) else {
+            let name: String = name.chars().take(200).collect();
+            return Err(ScimError::value(format!("{name:?} is no attribute")));
+        };
+        paths.push(attribute);
     }
     Ok(paths)
 }

@@ -97,8 +97,10 @@ pub(super) fn base(
     if let Some(url) = public_url {
         return Ok(format!("{url}{BASE_PATH}"));
     }
-    let host =
-        headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(uri.authority().map(|a| a.as_str()));
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .or(uri.authority().map(axum::http::uri::Authority::as_str));
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
     match host {
         Some(host) if !host.is_empty() && host.len() <= 255 && host.chars().all(allowed) => {

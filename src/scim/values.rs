@@ -82,16 +82,13 @@ pub(super) fn extension(schema: &Schema, value: Value) -> Result<Option<Value>, 
     };
     let mut container = Map::new();
     for (name, value) in sent {
-        match schema.attribute(&name) {
-            Some(attribute) => {
-                if let Some(value) = coerce(attribute, value)? {
-                    container.insert(attribute.name.to_owned(), value);
-                }
+        if let Some(attribute) = schema.attribute(&name) {
+            if let Some(value) = coerce(attribute, value)? {
+                container.insert(attribute.name.to_owned(), value);
             }
-            None => {
-                check_name(&name)?;
-                container.extend(without_nulls(value).map(|value| (name, value)));
-            }
+        } else {
+            check_name(&name)?;
+            container.extend(without_nulls(value).map(|value| (name, value)));
         }
     }
     Ok(if container.is_empty() { None } else { Some(Value::Object(container)) })

@@ -81,7 +81,7 @@ fn what_matches_alice() {
         r#"userName sw "al" and active eq true"#,
         r#"active eq "True""#,
         "active eq True",
-        r#"not (active eq false)"#,
+        "not (active eq false)",
         r#"name.familyName co "MIT""#,
         r#"name.familyName ew "th""#,
         r#"emails.value eq "alice@home.example""#,
@@ -93,7 +93,7 @@ fn what_matches_alice() {
         // Across two elements, when not within brackets.
         r#"emails.type eq "home" and emails.primary eq true"#,
         r#"roles.value eq "ADMIN""#,
-        r#"roles pr"#,
+        "roles pr",
         "emails.type pr",
         "not (nickName pr)",
         "not (title pr)",
@@ -148,7 +148,7 @@ fn what_does_not_match_alice() {
         r#"userName.first eq "alice""#,
         r#"userName eq "bob" or userName eq "alice" and active eq false"#,
         r#"(userName eq "bob" or userName eq "alice") and active eq false"#,
-        r#"custom gt 5"#,
+        "custom gt 5",
     ] {
         assert!(!user_matches(text), "{text}");
     }

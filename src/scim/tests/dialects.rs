@@ -87,7 +87,7 @@ async fn a_removal_removes_who_is_listed_and_nobody_else() {
         let path = format!("/Groups/{group}");
         let answer = server.acme.patch(&path, &json!([operation(&alice)])).await.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
-        assert_eq!(server.members(&group), [bob.clone()], "{}", operation(&alice));
+        assert_eq!(server.members(&group), sorted([&bob]), "{}", operation(&alice));
         // Somebody who is no member: nothing happens, and nothing is called modified.
         let before = server.acme.get(&path).await.unwrap().body;
         let answer = server.acme.patch(&path, &json!([operation(&carol)])).await.unwrap();
@@ -121,7 +121,7 @@ async fn members_are_emptied_only_by_who_says_so() {
     }
 
     patch(json!({"op": "replace", "path": "members", "value": [{"value": carol}, {"value": carol}]})).await;
-    assert_eq!(server.members(&group), [carol.clone()]);
+    assert_eq!(server.members(&group), sorted([&carol]));
     patch(json!({"op": "add", "path": "members", "value": [{"value": alice, "display": "x@y"}]})).await;
     assert_eq!(server.members(&group), sorted([&alice, &carol]));
     patch(json!({"op": "remove", "path": "members"})).await;
@@ -130,7 +130,7 @@ async fn members_are_emptied_only_by_who_says_so() {
         json!({"op": "replace", "value": {"id": group, "displayName": "team2", "members": [{"value": bob}]}}),
     )
     .await;
-    assert_eq!(server.members(&group), [bob.clone()]);
+    assert_eq!(server.members(&group), sorted([&bob]));
     patch(json!({"op": "replace", "value": {"members": [], "id": group, "displayName": "team2"}})).await;
     assert_eq!(server.members(&group), Vec::<String>::new());
     patch(json!({"op": "add", "value": {"members": [{"value": bob}]}})).await;
