@@ -58,6 +58,8 @@ impl Options {
                 "--any-port" => any_port = true,
                 "--tour-only" => tour_only = true,
                 "--help" | "-h" => return Ok(None),
+                // The alias ends in one already; who writes another means the same.
+                "--" => {}
                 other => return Err(Trouble::new(format!("there is no option {other}"))),
             }
         }
