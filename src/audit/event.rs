@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use super::text::floor_char_boundary;
+use crate::config::limits::{AUDIT_NAME, AUDIT_RESOURCES};
 
 /// One line of the audit log. Never holds a token or a bound value.
 ///
@@ -16,7 +19,7 @@ pub struct Event {
     /// The verdict.
     pub verdict: Verdict,
     /// The cluster's configured name, where one is concerned.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe")]
     pub cluster: Option<Arc<str>>,
     /// The session, unique in this process.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,7 +31,7 @@ pub struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub who: Option<Arc<Who>>,
     /// Driver name and version, as the client says.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe")]
     pub driver: Option<Arc<str>>,
     /// The statement's kind: SELECT, UPDATE, `CREATE_TABLE`, .. `None` for text that was not understood.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,22 +40,22 @@ pub struct Event {
     #[serde(skip)]
     pub text: Option<Arc<str>>,
     /// The keyspace in use.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe")]
     pub keyspace: Option<Arc<str>>,
     /// What it needed: `SELECT <table k.t>`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "some")]
     pub resources: Vec<String>,
     /// Why, for the operator.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe")]
     pub reason: Option<String>,
     /// The deciding rule: `file:line`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe")]
     pub rule: Option<String>,
     /// The group it came through.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe")]
     pub group: Option<Arc<str>>,
     /// The reference that the client was told.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe")]
     pub reference: Option<String>,
 }
 
@@ -143,16 +146,47 @@ pub struct Who {
     /// `person` or `service`.
     pub kind: &'static str,
     /// The identity's configured name.
+    #[serde(serialize_with = "name")]
     pub identity: Arc<str>,
     /// The SCIM id (persons).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe")]
     pub scim_id: Option<Arc<str>>,
     /// `userName`, or the service's name.
+    #[serde(serialize_with = "name")]
     pub name: Arc<str>,
     /// The token's issuer.
+    #[serde(serialize_with = "name")]
     pub issuer: Arc<str>,
     /// The token's subject.
+    #[serde(serialize_with = "name")]
     pub subject: Arc<str>,
     /// The token's id: `jti`, or part of its hash.
+    #[serde(serialize_with = "name")]
     pub token_id: Arc<str>,
+}
+
+/// A name as it is shown: what is too long is cut and ends in `…`.
+pub(super) fn brief(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.len() <= AUDIT_NAME {
+        return text.into();
+    }
+    format!("{}…", text.get(..floor_char_boundary(text, AUDIT_NAME)).unwrap_or_default()).into()
+}
+
+fn name<S: Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&brief(text))
+}
+
+#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+fn maybe<T: AsRef<str>, S: Serializer>(text: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+    match text {
+        Some(text) => to.serialize_str(&brief(text.as_ref())),
+        None => to.serialize_none(),
+    }
+}
+
+fn some<S: Serializer>(texts: &[String], to: S) -> Result<S::Ok, S::Error> {
+    let more = texts.len().saturating_sub(AUDIT_RESOURCES);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    to.collect_seq(texts.iter().take(AUDIT_RESOURCES).map(|t| brief(t)).chain(rest.map(Into::into)))
 }

@@ -101,7 +101,8 @@ impl Audit {
         self.shared.queue.try_push(event)
     }
 
-    /// Records an event, waiting for room as long as it takes.
+    /// Records an event, waiting for room as long as it takes. Dropped before it is done, it has recorded
+    /// nothing: what the event is about must not happen then.
     pub async fn record(&self, event: Event) {
         let Err(mut event) = self.try_record(event) else { return };
         self.shared.metrics.audit_waits.inc();

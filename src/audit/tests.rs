@@ -3,7 +3,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
-use crate::config::limits::{AUDIT_QUEUE, AUDIT_QUEUE_TEXT, AUDIT_TEXT, RECENT_REFUSALS};
+use crate::config::limits::{
+    AUDIT_NAME, AUDIT_QUEUE, AUDIT_QUEUE_TEXT, AUDIT_RESOURCES, AUDIT_TEXT, RECENT_REFUSALS,
+};
 
 /// A folder that is gone with its test.
 struct Folder(PathBuf);
@@ -188,6 +190,41 @@ async fn no_password_and_no_endless_text_is_written() {
     let long = &lines(&folder.file())[3];
     assert_eq!(long["text"].as_str().unwrap().len(), AUDIT_TEXT);
     assert_eq!(long["text_cut"], true);
+    drop(guard);
+}
+
+#[tokio::test]
+async fn names_that_others_choose_have_an_end() {
+    let folder = Folder::new();
+    let (audit, guard, _) = start(&folder.file());
+    let long = "é".repeat(100_000);
+    let event = Event {
+        driver: Some(long.as_str().into()),
+        keyspace: Some(long.as_str().into()),
+        reason: Some(long.clone()),
+        resources: vec![long.clone(); 3 * AUDIT_RESOURCES],
+        who: Some(Arc::new(Who {
+            kind: "person",
+            identity: "acme".into(),
+            scim_id: Some("7f".into()),
+            name: long.as_str().into(),
+            issuer: "https://login.acme.example".into(),
+            subject: long.as_str().into(),
+            token_id: long.as_str().into(),
+        })),
+        ..Event::new(Kind::Data, Verdict::Refused)
+    };
+    audit.record(event).await;
+    audit.flush().await;
+    let line = &lines(&folder.file())[0];
+    let name = line["who"]["name"].as_str().unwrap();
+    assert!(name.ends_with('…') && name.len() <= AUDIT_NAME + '…'.len_utf8());
+    assert_eq!(line["driver"], line["who"]["name"]);
+    let resources = line["resources"].as_array().unwrap();
+    assert_eq!(resources.len(), AUDIT_RESOURCES + 1);
+    assert_eq!(resources[AUDIT_RESOURCES], "and 200 more");
+    assert!(std::fs::metadata(folder.file()).unwrap().len() < 256 * 1024);
+    assert!(audit.recent_refusals()[0].reason.len() < 2 * AUDIT_NAME);
     drop(guard);
 }
 

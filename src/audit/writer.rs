@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::event::brief;
 use super::file::AuditFile;
 use super::queue::Queued;
 use super::{Event, Shared, Verdict, line};
@@ -142,19 +143,21 @@ impl Drop for Ended {
 }
 
 fn refusal(at: std::time::SystemTime, event: &Event) -> RefusalStatus {
-    let text = || line::shown_text(event).map(|(t, _)| t.into_owned());
+    let brief = |text: Option<&str>| text.map(|t| brief(t).into_owned()).unwrap_or_default();
+    let who = event.who.as_deref();
+    let what = line::shown_text(event).map(|(text, _)| text.into_owned());
     RefusalStatus {
         at: line::rfc3339(at),
         event: event.event.as_str(),
         verdict: event.verdict.as_str(),
-        cluster: event.cluster.as_deref().unwrap_or_default().to_owned(),
-        name: event.who.as_ref().map(|w| w.name.to_string()).unwrap_or_default(),
-        identity: event.who.as_ref().map(|w| w.identity.to_string()).unwrap_or_default(),
+        cluster: brief(event.cluster.as_deref()),
+        name: brief(who.map(|w| &*w.name)),
+        identity: brief(who.map(|w| &*w.identity)),
         client: event.client.map(|c| c.to_string()).unwrap_or_default(),
-        what: text().unwrap_or_else(|| event.event.as_str().to_owned()),
-        reason: event.reason.clone().unwrap_or_default(),
-        rule: event.rule.clone().unwrap_or_default(),
-        reference: event.reference.clone().unwrap_or_default(),
+        what: what.unwrap_or_else(|| event.event.as_str().to_owned()),
+        reason: brief(event.reason.as_deref()),
+        rule: brief(event.rule.as_deref()),
+        reference: brief(event.reference.as_deref()),
     }
 }
 

@@ -151,6 +151,10 @@ pub const AUDIT_QUEUE_TEXT: usize = 32 * 1024 * 1024;
 pub const AUDIT_CLOSE: Duration = Duration::from_secs(5);
 /// Statement text in an audit line; longer text is cut there and marked.
 pub const AUDIT_TEXT: usize = 16 * 1024;
+/// A name or a reason in an audit line: clients and identity providers choose them.
+pub const AUDIT_NAME: usize = 1024;
+/// Resources in an audit line; a batch may need thousands.
+pub const AUDIT_RESOURCES: usize = 100;
 /// Refusals that the status page remembers.
 pub const RECENT_REFUSALS: usize = 100;
 

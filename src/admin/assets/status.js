@@ -9,7 +9,8 @@ let paused = false;
 let lostSince = null;
 
 function say(text, kind) {
-  note.textContent = text;
+  // Readers of screens announce every change, so only what is new is said.
+  if (note.textContent !== text) note.textContent = text;
   note.className = kind;
 }
 
