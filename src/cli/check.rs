@@ -3,14 +3,17 @@
 //! In: the configuration file. Out: findings, one a line; what the service account needs in Cassandra; what
 //! could not be looked at.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::config::Config;
+use crate::auth::Authenticator;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::model::{Cluster, Mode};
+use crate::config::{Config, Step};
 use crate::policy::{PolicySet, PolicySource};
+use crate::upstream::Secret;
 
 /// What a look at the cluster itself found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,11 @@ pub fn run(
     print(&findings, out)?;
     let mut good = !findings.iter().any(Diagnostic::is_error);
     let Some(config) = config else { return Ok(false) };
+    if good {
+        let findings = deeper(&config);
+        print(&findings, out)?;
+        good = findings.is_empty();
+    }
     let mut sets = Vec::new();
     for cluster in &config.cluster {
         match PolicySet::load(&PolicySource::new(&config.folder, &config, cluster), 1) {
@@ -63,6 +71,35 @@ pub fn run(
         config.admin.listen
     )?;
     Ok(good)
+}
+
+/// What the parts themselves say of their configuration, once it is in order on paper.
+fn deeper(config: &Config) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (index, cluster) in config.cluster.iter().enumerate() {
+        if let Err(error) = Secret::from_file(&cluster.password_file) {
+            let path = [Step::Key("cluster"), Step::Index(index), Step::Key("password_file")];
+            findings.push(config.error_at(&path, whole(&error)).help("write the password into it, one line"));
+        }
+    }
+    if let Err(error) = Authenticator::new(&config.identity, &config.service) {
+        findings.push(config.error_at(&[Step::Key("identity")], whole(&error)).help("correct the identity"));
+    }
+    findings
+}
+
+/// An error with what is behind it.
+fn whole(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
 }
 
 /// What there is to say about one cluster.
@@ -210,6 +247,15 @@ mod tests {
         assert!(!good && out.contains("cluster \"main\": error: the account is a superuser"), "{out}");
         let (good, out) = folder.check(&Probed::Fine);
         assert!(good && out.contains("it is no superuser"), "{out}");
+    }
+
+    #[test]
+    fn what_only_the_parts_know_is_found_too() {
+        let folder = Folder::new("");
+        fs::write(folder.0.join("password"), "two\nlines\n").unwrap();
+        let (good, out) = folder.check(&Probed::Fine);
+        assert!(!good && out.contains("cqlgate.toml:44:17: error: "), "{out}");
+        assert!(out.contains("must hold one line with the password"), "{out}");
     }
 
     #[test]

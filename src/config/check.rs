@@ -7,6 +7,9 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
 use super::diagnostic::Diagnostic;
 use super::limits;
 use super::load::{
@@ -180,7 +183,7 @@ impl Check<'_> {
             );
         }
         if let Some(file) = &identity.ca_file {
-            self.readable(&at("ca_file"), file);
+            self.certificate(&at("ca_file"), file);
         }
     }
 
@@ -292,11 +295,11 @@ impl Check<'_> {
         );
         if let Some(tls) = &cluster.upstream_tls {
             let at = |key| [Key("cluster"), Index(index), Key("upstream_tls"), Key(key)];
-            self.readable(&at("ca_file"), &tls.ca_file);
+            self.certificate(&at("ca_file"), &tls.ca_file);
             match (&tls.cert_file, &tls.key_file) {
                 (Some(cert), Some(key)) => {
-                    self.readable(&at("cert_file"), cert);
-                    self.secret(&at("key_file"), key);
+                    self.certificate(&at("cert_file"), cert);
+                    self.private_key(&at("key_file"), key);
                 }
                 (None, None) => {}
                 _ => self.error(
@@ -380,10 +383,10 @@ impl Check<'_> {
         };
         match tls {
             Some(tls) => {
-                self.readable(&at(&[Key("tls"), Key("cert_file")]), &tls.cert_file);
-                self.secret(&at(&[Key("tls"), Key("key_file")]), &tls.key_file);
+                self.certificate(&at(&[Key("tls"), Key("cert_file")]), &tls.cert_file);
+                self.private_key(&at(&[Key("tls"), Key("key_file")]), &tls.key_file);
                 if let Some(file) = &tls.client_ca_file {
-                    self.readable(&at(&[Key("tls"), Key("client_ca_file")]), file);
+                    self.certificate(&at(&[Key("tls"), Key("client_ca_file")]), file);
                 }
                 if plaintext {
                     self.warn(
@@ -404,8 +407,19 @@ impl Check<'_> {
 
     /// A file that must be there.
     fn readable(&mut self, path: &[Step<'_>], file: &Path) -> bool {
-        match std::fs::File::open(file).and_then(|f| f.metadata()) {
-            Ok(kind) if kind.is_file() => true,
+        // What it is comes first: opening a pipe would wait for somebody to write.
+        match std::fs::metadata(file) {
+            Ok(kind) if kind.is_file() => match std::fs::File::open(file) {
+                Ok(_) => true,
+                Err(e) => {
+                    self.error(
+                        path,
+                        format!("{} cannot be read: {e}", file.display()),
+                        "correct its permissions",
+                    );
+                    false
+                }
+            },
             Ok(_) => {
                 self.error(path, format!("{} is no file", file.display()), "name a file");
                 false
@@ -421,17 +435,39 @@ impl Check<'_> {
         }
     }
 
+    /// A PEM file that holds a certificate.
+    fn certificate(&mut self, path: &[Step<'_>], file: &Path) {
+        if self.readable(path, file)
+            && let Err(e) = CertificateDer::from_pem_file(file)
+        {
+            let message = format!("{} holds no certificate: {e}", file.display());
+            self.error(path, message, "name a PEM file: -----BEGIN CERTIFICATE-----");
+        }
+    }
+
+    /// A PEM file that holds a private key.
+    fn private_key(&mut self, path: &[Step<'_>], file: &Path) {
+        if self.secret(path, file)
+            && let Err(e) = PrivateKeyDer::from_pem_file(file)
+        {
+            let message = format!("{} holds no private key: {e}", file.display());
+            self.error(path, message, "name a PEM file: -----BEGIN PRIVATE KEY-----");
+        }
+    }
+
     /// A file that must be there and that nobody else should read.
-    fn secret(&mut self, path: &[Step<'_>], file: &Path) {
+    fn secret(&mut self, path: &[Step<'_>], file: &Path) -> bool {
         use std::os::unix::fs::PermissionsExt;
         let others = || std::fs::metadata(file).is_ok_and(|m| m.permissions().mode() & 0o004 != 0);
-        if self.readable(path, file) && others() {
+        let readable = self.readable(path, file);
+        if readable && others() {
             self.warn(
                 path,
                 format!("everybody on this machine can read {}", file.display()),
                 format!("chmod 640 {}", file.display()),
             );
         }
+        readable
     }
 }
 

@@ -174,6 +174,8 @@ pub const CONFIG_FILE: usize = 1024 * 1024;
 pub const POLICY_FILE: usize = 1024 * 1024;
 /// Policy files of one cluster.
 pub const POLICY_FILES: usize = 256;
+/// All policy files of one cluster together: they are read at every look.
+pub const POLICY_BYTES: usize = 4 * 1024 * 1024;
 /// Rules of one cluster: each reload looks at every pair of a GRANT and a DENY.
 pub const POLICY_RULES: usize = 10_000;
 /// Findings that are kept of one policy; more help nobody.

@@ -68,10 +68,17 @@ impl Config {
             Err(error) => return (None, vec![syntax(name, text, &error)]),
         };
         config.folder = folder.into();
+        config.file = Arc::clone(name);
+        config.text = text.into();
         config.make_paths_whole();
         let mut findings = check::check(&config, &Places::of(name, text));
         findings.sort_by_key(|finding| (finding.line, finding.column));
         (Some(config), findings)
+    }
+
+    /// An error at the value that `path` leads to, for those who look at a value more closely.
+    pub fn error_at(&self, path: &[Step<'_>], message: impl Into<String>) -> Diagnostic {
+        Places::of(&self.file, &self.text).error(path, message)
     }
 
     fn taken(examined: (Option<Self>, Vec<Diagnostic>)) -> Result<Self, ConfigError> {
@@ -156,9 +163,11 @@ pub(super) struct Places<'a> {
 }
 
 /// One step into a document.
-#[derive(Clone, Copy)]
-pub(super) enum Step<'a> {
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'a> {
+    /// Of a table.
     Key(&'a str),
+    /// Of a list, from 0.
     Index(usize),
 }
 

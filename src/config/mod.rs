@@ -8,5 +8,5 @@ pub mod limits;
 mod load;
 pub mod model;
 
-pub use load::ConfigError;
+pub use load::{ConfigError, Step};
 pub use model::Config;

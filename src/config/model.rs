@@ -26,6 +26,12 @@ pub struct Config {
     pub admin: Listener,
     /// The audit log.
     pub audit: Audit,
+    /// The file, as it was named.
+    #[serde(skip)]
+    pub file: std::sync::Arc<str>,
+    /// Its text, for findings that come later.
+    #[serde(skip)]
+    pub text: std::sync::Arc<str>,
     /// The folder of the file, which relative paths are relative to.
     #[serde(skip)]
     pub folder: PathBuf,

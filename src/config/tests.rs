@@ -90,8 +90,11 @@ impl Folder {
     fn new() -> Self {
         let path = std::env::temp_dir().join(format!("cqlgate-config-{}", uuid::Uuid::new_v4()));
         fs::create_dir(&path).unwrap();
-        for file in ["password", "cert.pem", "key.pem"] {
-            fs::write(path.join(file), "x").unwrap();
+        let pem = |what: &str| format!("-----BEGIN {what}-----\nMAA=\n-----END {what}-----\n");
+        for (file, text) in
+            [("password", "x".into()), ("cert.pem", pem("CERTIFICATE")), ("key.pem", pem("PRIVATE KEY"))]
+        {
+            fs::write(path.join(file), text).unwrap();
             restrict(&path.join(file), 0o600);
         }
         Self(path)

@@ -45,10 +45,21 @@ pub(super) fn read(base: &Path, patterns: &[String]) -> Result<Vec<PolicyFile>, 
         );
         return Err(findings);
     }
-    let mut files = Vec::new();
+    let (mut files, mut size) = (Vec::new(), 0_usize);
     for name in names {
         match read_one(base, &name) {
-            Ok(file) => files.push(file),
+            Ok(file) => {
+                size = size.saturating_add(file.text.len());
+                if size > limits::POLICY_BYTES {
+                    let message =
+                        format!("the policy is larger than {} bytes with this file", limits::POLICY_BYTES);
+                    return Err(vec![
+                        Diagnostic::error(&file.name, (1, 1), message)
+                            .help("use patterns, and groups instead of users"),
+                    ]);
+                }
+                files.push(file);
+            }
             Err(finding) => findings.push(finding),
         }
     }

@@ -355,6 +355,14 @@ mod tests {
             folder.write(&format!("{n}.cql"), "");
         }
         assert_eq!(texts(&Policies::open("main", folder.source()).unwrap_err()).len(), 1);
+        let folder = Folder::new();
+        for n in 0..=limits::POLICY_BYTES / limits::POLICY_FILE {
+            fs::write(folder.0.join(format!("{n}.cql")), vec![b' '; limits::POLICY_FILE]).unwrap();
+        }
+        assert!(
+            texts(&Policies::open("main", folder.source()).unwrap_err())[0]
+                .contains("4.cql:1:1: error: the policy is larger")
+        );
     }
 
     #[test]
