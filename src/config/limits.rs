@@ -61,11 +61,34 @@ pub const UPSTREAM_BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause between two tries to connect to a cluster.
 pub const UPSTREAM_BACKOFF_LONGEST: Duration = Duration::from_secs(5);
 /// The pause after a node refused the service account: only a person can heal that.
-pub const UPSTREAM_REFUSED_BACKOFF: Duration = Duration::from_secs(30);
+pub const UPSTREAM_REFUSED_PAUSE: Duration = Duration::from_secs(20);
 /// A warm connection is replaced after about this long, so that none outlives a changed password for good.
 pub const WARM_AGE: Duration = Duration::from_mins(30);
 /// One query of the control connection.
 pub const CONTROL_QUERY: Duration = Duration::from_secs(10);
+/// The control connection asks its node for a sign of life this often, so that a peer that is gone without
+/// a word is noticed.
+pub const CONTROL_HEARTBEAT: Duration = Duration::from_secs(10);
+/// The answer to that, before the connection is given up.
+pub const CONTROL_HEARTBEAT_ANSWER: Duration = Duration::from_secs(5);
+/// Events that wait to be looked at; beyond it the connection is given up and the schema read anew.
+pub const CONTROL_EVENTS: usize = 4096;
+/// Rows of one query of the control connection: tables of a cluster count in thousands.
+pub const CONTROL_ROWS: usize = 1_000_000;
+/// An answer on the control connection above [`ENVELOPE`] is skipped up to this length: the largest frame
+/// of Cassandra 4.0.
+pub const CONTROL_SKIP: usize = 256 * 1024 * 1024;
+/// Keyspaces read one by one after events; more of them at once, and the whole schema is read.
+pub const CONTROL_KEYSPACES: usize = 32;
+/// Look-ups of unknown names, and of unknown prepared ids, that reach the nodes each second: what nobody
+/// knows can be asked for without end.
+pub const LOOKUPS_PER_SECOND: u32 = 50;
+/// How long the answer that a name or an id does not exist is believed.
+pub const LOOKUP_NEGATIVE: Duration = Duration::from_secs(1);
+/// Negative answers that are remembered.
+pub const LOOKUP_NEGATIVE_ENTRIES: u64 = 10_000;
+/// Schema events that a session may be behind before it misses some.
+pub const SCHEMA_EVENTS: usize = 256;
 /// Looking up a name that the schema cache does not know.
 pub const NAME_LOOKUP: Duration = Duration::from_millis(200);
 /// Waiting for schema agreement and for the cache after a DDL statement.

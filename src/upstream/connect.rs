@@ -3,8 +3,8 @@
 //! log-ins of the process together stay few: each costs a node 60 to 130 ms of bcrypt.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cqlgate_protocol::wire::client;
@@ -13,7 +13,7 @@ use cqlgate_protocol::wire::{ErrorCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::envelope::{self, EnvelopeError};
 use super::secret::Secret;
@@ -115,6 +115,8 @@ pub(super) struct Connector {
     pub(super) deadline: Duration,
     /// The contact point that worked last: everything goes there until it fails.
     current: AtomicUsize,
+    /// When the account was refused, and with which words: nobody tries again for a while.
+    refused: Mutex<Option<(Instant, String)>>,
 }
 
 struct Point {
@@ -157,6 +159,7 @@ impl Connector {
             log_ins: Semaphore::new(limits::UPSTREAM_LOG_INS),
             deadline: limits::UPSTREAM_CONNECT,
             current: AtomicUsize::new(0),
+            refused: Mutex::new(None),
         })
     }
 
@@ -164,6 +167,7 @@ impl Connector {
     /// Waits for its turn among all log-ins first.
     pub(super) async fn connect(&self, version: Version) -> Result<Connected, ConnectError> {
         let _turn = self.log_ins.acquire().await;
+        self.not_refused_lately()?;
         let start = self.current.load(Ordering::Relaxed);
         let mut failure = None;
         for (index, point) in self.points.iter().enumerate().cycle().skip(start).take(self.points.len()) {
@@ -179,12 +183,30 @@ impl Connector {
                 }
             }
             // A refused account is refused by every node; each try is bcrypt for one.
-            if failure.as_ref().is_some_and(ConnectError::is_refusal) {
+            if let Some(ConnectError { reason: ConnectReason::Refused(message), .. }) = &failure {
+                *self.lock_refused() = Some((Instant::now(), message.clone()));
                 break;
             }
         }
         // There is at least one contact point, so the walk left either a connection or a failure.
         Err(failure.unwrap_or_else(|| ConnectError { point: "".into(), reason: ConnectReason::Unexpected }))
+    }
+
+    /// The refusal of the last [`limits::UPSTREAM_REFUSED_PAUSE`] again, if there was one.
+    fn not_refused_lately(&self) -> Result<(), ConnectError> {
+        let mut refused = self.lock_refused();
+        refused.take_if(|(at, _)| at.elapsed() >= limits::UPSTREAM_REFUSED_PAUSE);
+        match &*refused {
+            None => Ok(()),
+            Some((_, message)) => {
+                let reason = ConnectReason::Refused(message.clone());
+                Err(ConnectError { point: "not tried again yet".into(), reason })
+            }
+        }
+    }
+
+    fn lock_refused(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect_to(&self, point: &Point, version: Version) -> Result<Connected, ConnectReason> {

@@ -25,20 +25,37 @@ pub(super) async fn read<R: AsyncRead + Unpin>(
     from: &mut R,
     limit: usize,
 ) -> Result<(Header, Vec<u8>), EnvelopeError> {
+    let header = read_header(from).await?;
+    let body = read_body(from, &header, limit).await?;
+    Ok((header, body))
+}
+
+/// Reads the header of a response.
+pub(super) async fn read_header<R: AsyncRead + Unpin>(from: &mut R) -> Result<Header, EnvelopeError> {
     let mut head = [0; HEADER_LENGTH];
     from.read_exact(&mut head).await?;
     let header = Header::parse(&head).ok_or(WireError::NotEnoughBytes("a header"))?;
-    if !header.is_response() {
-        return Err(WireError::Invalid(format!("a first byte of 0x{:02x}", header.version)).into());
+    if header.is_response() {
+        Ok(header)
+    } else {
+        Err(WireError::Invalid(format!("a first byte of 0x{:02x}", header.version)).into())
     }
+}
+
+/// Reads the body behind a header. Memory grows with the bytes that come, not with the length that was
+/// announced.
+pub(super) async fn read_body<R: AsyncRead + Unpin>(
+    from: &mut R,
+    header: &Header,
+    limit: usize,
+) -> Result<Vec<u8>, EnvelopeError> {
     let length = header.body_length(limit).ok_or(EnvelopeError::Length(header.length))?;
-    // Memory grows with the bytes that come, not with the length that was announced.
     let mut body = Vec::new();
     from.take(length as u64).read_to_end(&mut body).await?;
     if body.len() < length {
         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
     }
-    Ok((header, body))
+    Ok(body)
 }
 
 #[cfg(test)]

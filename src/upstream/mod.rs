@@ -1,13 +1,25 @@
 //! The upstream side: everything that speaks to a cluster's nodes with the service account.
 //!
-//! A session comes in for a [`Lease`] of a connection that is logged in already; bytes flow through it
-//! untouched.
+//! ```text
+//! session ── lease() ────────> pool ─────> connections, one for one session, bytes untouched
+//! session <─ schema(), .. ──── shared <─── control connection: schema, events, system.local
+//! session ── prepared() ─────> what each prepared id means
+//! ```
+//!
+//! A [`Cluster`] is one `[[cluster]]`. Nothing here knows sessions, people or policies.
 
 mod backoff;
+mod client;
 mod connect;
+mod control;
 mod envelope;
+mod lookup;
 mod pool;
+mod prepared;
+mod read;
+mod schema;
 mod secret;
+mod shared;
 mod stream;
 #[cfg(test)]
 mod stub;
@@ -16,40 +28,69 @@ mod tls;
 use std::sync::Arc;
 
 use cqlgate_protocol::wire::Version;
+use cqlgate_protocol::wire::response::SchemaChange;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
 
 use crate::config::model;
+use crate::metrics::ClusterMetrics;
 use connect::Connector;
 use pool::Pool;
+use shared::Shared;
 
+pub use client::ClientError;
 pub use connect::{ConnectError, ConnectReason, UpstreamError};
+pub use cqlgate_protocol::wire::client::prepared_id;
 pub use envelope::EnvelopeError;
 pub use pool::{Lease, LeaseError};
+pub use prepared::{BookError, Prepared, PreparedIds};
+pub use read::LocalRow;
+pub use schema::SchemaSnapshot;
 pub use secret::{Secret, SecretError};
+pub use shared::Health;
 pub use stream::Stream;
 pub use tls::TlsError;
 
-/// One cluster, as the rest of the process sees it.
+/// One cluster, as the rest of the process sees it. Dropping the last handle closes what nobody holds.
 pub struct Cluster {
-    name: Arc<str>,
     warm: usize,
     v3: Pool,
     v4: Pool,
+    shared: Arc<Shared>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
 }
 
 impl Cluster {
     /// Checks the configuration and starts connecting in the background. A cluster that is down is no
     /// error: it is tried again until it is there. Must be called inside a runtime.
-    pub fn start(of: &model::Cluster, password: Secret) -> Result<Arc<Self>, UpstreamError> {
+    pub fn start(
+        of: &model::Cluster,
+        password: Secret,
+        metrics: Arc<ClusterMetrics>,
+    ) -> Result<Arc<Self>, UpstreamError> {
         let connector = Arc::new(Connector::new(of, password)?);
-        let v3 = Pool::new(connector.clone(), Version::V3);
-        let v4 = Pool::new(connector, Version::V4);
+        let v3 = Pool::new(connector.clone(), Version::V3, metrics.clone());
+        let v4 = Pool::new(connector.clone(), Version::V4, metrics.clone());
+        let (shared, ends) = Shared::new(&of.name, &of.username, metrics);
+        let tasks = [
+            tokio::spawn(control::run(connector, shared.clone(), ends.refreshes)),
+            tokio::spawn(shared::announce(shared.clone(), ends.told)),
+        ];
         v4.keep_warm(of.warm_connections);
-        Ok(Arc::new(Self { name: of.name.as_str().into(), warm: of.warm_connections, v3, v4 }))
+        Ok(Arc::new(Self { warm: of.warm_connections, v3, v4, shared, tasks }))
     }
 
     /// The configured name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.shared.name()
     }
 
     /// A connection of its own for one session, from the warm stock or fresh. The caller bounds the wait by
@@ -62,6 +103,67 @@ impl Cluster {
                 self.v3.lease().await
             }
         }
+    }
+
+    /// The schema as it is known now; generation 0 knows nothing.
+    pub fn schema(&self) -> Arc<SchemaSnapshot> {
+        self.shared.snapshot()
+    }
+
+    /// The generation of [`Cluster::schema`]: one atomic load.
+    pub fn schema_generation(&self) -> u64 {
+        self.shared.generation()
+    }
+
+    /// Wakes at each new generation of the schema.
+    pub fn schema_watch(&self) -> watch::Receiver<u64> {
+        self.shared.generations()
+    }
+
+    /// Looks for a table or view that [`Cluster::schema`] does not know, on the node: its keyspace is read
+    /// anew, once for all who ask at the same moment. `false`: there is none, or it could not be found out
+    /// within [`crate::config::limits::NAME_LOOKUP`] or without asking too often. What is found is in the
+    /// next [`Cluster::schema`].
+    pub async fn look_up(&self, keyspace: &str, table: &str) -> bool {
+        self.shared.look_up(keyspace, table).await
+    }
+
+    /// Waits until the nodes agree on the schema and the cache has it, for the answer to a DDL statement.
+    /// `false`: that was not so within [`crate::config::limits::SCHEMA_AGREEMENT`].
+    pub async fn await_schema(&self, after: &SchemaChange) -> bool {
+        self.shared.await_schema(after).await
+    }
+
+    /// Changes of the schema, each told when the cache has it and the nodes agree.
+    pub fn schema_events(&self) -> broadcast::Receiver<SchemaChange> {
+        self.shared.events()
+    }
+
+    /// The node's own row of `system.local`; empty before the first connection.
+    pub fn local_row(&self) -> Arc<LocalRow> {
+        self.shared.local()
+    }
+
+    /// The version of CQL that the nodes speak, for SUPPORTED.
+    pub fn cql_version(&self) -> Arc<String> {
+        self.shared.cql_version()
+    }
+
+    /// Has the schema not been read for longer than [`crate::config::limits::SCHEMA_STALE`], or never? Then
+    /// no verdict may be built on it.
+    pub fn stale(&self) -> bool {
+        self.shared.is_stale()
+    }
+
+    /// How the cluster is.
+    pub fn health(&self) -> Health {
+        let problem = self.v4.failure().or_else(|| self.v3.failure()).map(|failure| failure.to_string());
+        self.shared.health(self.v4.warm() + self.v3.warm(), problem)
+    }
+
+    /// What prepared ids mean.
+    pub fn prepared(&self) -> &PreparedIds {
+        self.shared.prepared()
     }
 }
 

@@ -31,6 +31,7 @@ use super::backoff::{Backoff, jittered};
 use super::connect::{ConnectError, Connected, Connector};
 use super::stream::Stream;
 use crate::config::limits;
+use crate::metrics::{ClusterMetrics, Held};
 
 /// Why there is no lease. The session closes its client's connection, so that the driver tries again.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -38,6 +39,9 @@ pub enum LeaseError {
     /// No connection could be made.
     #[error("no connection to the cluster: {0}")]
     Connect(Arc<ConnectError>),
+    /// None came within [`limits::LEASE`]; said by those who bound their wait.
+    #[error("no connection to the cluster within {:?}", limits::LEASE)]
+    TimedOut,
     /// The cluster is being shut down on our side.
     #[error("the gateway lets go of the cluster")]
     Closed,
@@ -52,6 +56,7 @@ pub(super) struct Pool {
 struct Inner {
     connector: Arc<Connector>,
     version: Version,
+    metrics: Arc<ClusterMetrics>,
     state: Mutex<State>,
     /// The idle ones or the demand changed: the watch looks again.
     changed: Notify,
@@ -67,6 +72,8 @@ struct State {
     backoff: Backoff,
     /// No dial before this moment.
     not_before: Instant,
+    /// How many idle ones the gauge counts.
+    counted: usize,
     /// What the last dial failed of, if it failed.
     failure: Option<Arc<ConnectError>>,
 }
@@ -78,7 +85,7 @@ struct Idle {
 
 impl Pool {
     /// A pool that holds nothing until the first lease, or until it is told to keep something warm.
-    pub(super) fn new(connector: Arc<Connector>, version: Version) -> Self {
+    pub(super) fn new(connector: Arc<Connector>, version: Version, metrics: Arc<ClusterMetrics>) -> Self {
         let state = State {
             idle: VecDeque::new(),
             waiting: VecDeque::new(),
@@ -86,9 +93,11 @@ impl Pool {
             target: 0,
             backoff: Backoff::new(limits::UPSTREAM_BACKOFF_FIRST, limits::UPSTREAM_BACKOFF_LONGEST),
             not_before: Instant::now(),
+            counted: 0,
             failure: None,
         };
-        let inner = Arc::new(Inner { connector, version, state: Mutex::new(state), changed: Notify::new() });
+        let (state, changed) = (Mutex::new(state), Notify::new());
+        let inner = Arc::new(Inner { connector, version, metrics, state, changed });
         let watch = tokio::spawn(watch(inner.clone()));
         Self { inner, watch }
     }
@@ -104,10 +113,12 @@ impl Pool {
 
     /// A connection for one session.
     pub(super) async fn lease(&self) -> Result<Lease, LeaseError> {
+        let metrics = &self.inner.metrics;
         let handed_over = {
             let mut state = self.inner.lock();
             while let Some(mut idle) = state.idle.pop_front() {
                 if idle.is_good() {
+                    self.inner.count(&mut state);
                     self.inner.dial(&mut state);
                     return Ok(Lease::new(idle.connected, &self.inner));
                 }
@@ -126,8 +137,11 @@ impl Pool {
             self.inner.dial(&mut state);
             take
         };
-        let connected = handed_over.await.map_err(|_| LeaseError::Closed)??;
-        Ok(Lease::new(connected, &self.inner))
+        metrics.leases_waited.inc();
+        let mut given_up = GivenUp(Some(metrics));
+        let connected = handed_over.await;
+        given_up.0 = None;
+        Ok(Lease::new(connected.map_err(|_| LeaseError::Closed)??, &self.inner))
     }
 
     /// Warm connections at this moment.
@@ -173,6 +187,7 @@ impl Inner {
         }
         let expires = Instant::now() + jittered(limits::WARM_AGE);
         state.idle.push_back(Idle { connected, expires });
+        self.count(&mut state);
         drop(state);
         self.changed.notify_one();
     }
@@ -190,7 +205,7 @@ impl Inner {
         let failure = Arc::new(failure);
         let mut state = self.lock();
         let wait = if failure.is_refusal() {
-            jittered(limits::UPSTREAM_REFUSED_BACKOFF)
+            jittered(limits::UPSTREAM_REFUSED_PAUSE * 2)
         } else {
             state.backoff.failed()
         };
@@ -207,6 +222,7 @@ impl Inner {
         let now = Instant::now();
         let mut state = self.lock();
         state.idle.retain(|idle| idle.expires > now);
+        self.count(&mut state);
         state.idle.iter().map(|idle| idle.expires).min()
     }
 
@@ -215,7 +231,15 @@ impl Inner {
         let mut state = self.lock();
         let before = state.idle.len();
         state.idle.retain_mut(|idle| idle.connected.stream.poll_disturbed(cx).is_pending());
+        self.count(&mut state);
         if state.idle.len() < before { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Both pools of a cluster count in one gauge.
+    fn count(&self, state: &mut State) {
+        let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.metrics.warm_connections.inc_by(gauge(state.idle.len()) - gauge(state.counted));
+        state.counted = state.idle.len();
     }
 }
 
@@ -291,29 +315,65 @@ async fn dial(me: Dialing) {
     }
 }
 
+/// Counts a session that stops waiting before a connection came.
+struct GivenUp<'a>(Option<&'a ClusterMetrics>);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if let Some(metrics) = self.0 {
+            metrics.leases_timed_out.inc();
+        }
+    }
+}
+
 /// One upstream connection, logged in with the service account, owned by one session. Dropping it closes
 /// it; [`Lease::release_clean`] gives it back.
 pub struct Lease {
     connected: Connected,
     home: Weak<Inner>,
+    counted: Counted,
+}
+
+/// A lease in the metrics, from its begin to its end.
+struct Counted {
+    metrics: Arc<ClusterMetrics>,
+    returned: bool,
+    _held: Held,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let metrics = &self.metrics;
+        if self.returned {
+            metrics.leases_returned.inc()
+        } else {
+            metrics.leases_closed.inc()
+        };
+    }
 }
 
 impl Lease {
     fn new(connected: Connected, home: &Arc<Inner>) -> Self {
-        Self { connected, home: Arc::downgrade(home) }
+        let metrics = home.metrics.clone();
+        metrics.leases_taken.inc();
+        let held = Held::new(&metrics.leases_held);
+        let counted = Counted { metrics, returned: false, _held: held };
+        Self { connected, home: Arc::downgrade(home), counted }
     }
 
     /// Gives the connection back for another session. The caller promises that it is as good as new: no
     /// USE was forwarded, nothing is in flight, no envelope was written in part. Bytes that nobody has read
     /// are noticed here, and the connection is closed.
-    pub fn release_clean(mut self) {
-        let Some(home) = self.home.upgrade() else { return };
+    pub fn release_clean(self) {
+        let Self { mut connected, home, mut counted } = self;
+        let Some(home) = home.upgrade() else { return };
         let wanted = {
             let state = home.lock();
             !state.waiting.is_empty() || state.idle.len() < state.target
         };
-        if wanted && self.connected.stream.is_quiet() {
-            home.take_in(self.connected);
+        if wanted && connected.stream.is_quiet() {
+            counted.returned = true;
+            home.take_in(connected);
         }
     }
 
@@ -384,12 +444,13 @@ mod tests {
     use super::super::secret::Secret;
     use super::super::stub::{Asked, Does, Stub, cluster};
     use super::*;
+    use crate::metrics::Metrics;
 
     const SOON: Duration = Duration::from_secs(20);
 
     fn pool(stub: &Stub, warm: usize) -> Pool {
         let connector = Connector::new(&cluster(stub.address, warm), Secret::new("pw")).unwrap();
-        let pool = Pool::new(Arc::new(connector), Version::V4);
+        let pool = Pool::new(Arc::new(connector), Version::V4, Metrics::new().cluster("stub"));
         pool.keep_warm(warm);
         pool
     }
@@ -520,7 +581,8 @@ mod tests {
 
     #[tokio::test]
     async fn wrong_answers_at_log_in_are_failures() {
-        let cases: [(fn(&Asked) -> Does, &str); 8] = [
+        type Script = fn(&Asked) -> Does;
+        let cases: [(Script, &str); 8] = [
             (|a| Does::Say(response::auth_success(a.version, a.stream)), "unexpected answer"),
             (|a| Does::Say(response::ready(Version::V3, a.stream)), "unexpected answer"),
             (|a| Does::Say(response::ready(a.version, 7)), "unexpected answer"),
@@ -562,7 +624,7 @@ mod tests {
         let stub = Stub::start(|_| Does::Stall).await;
         let mut connector = Connector::new(&cluster(stub.address, 0), Secret::new("pw")).unwrap();
         connector.deadline = Duration::from_millis(20);
-        let pool = Pool::new(Arc::new(connector), Version::V4);
+        let pool = Pool::new(Arc::new(connector), Version::V4, Metrics::new().cluster("stub"));
         let LeaseError::Connect(failure) = pool.lease().await.unwrap_err() else { panic!() };
         assert!(matches!(failure.reason, ConnectReason::Timeout(_)));
     }
@@ -576,7 +638,7 @@ mod tests {
         let mut of = cluster(stub.address, 0);
         of.contact_points.insert(0, taken.local_addr().unwrap().to_string());
         let connector = Connector::new(&of, Secret::new("pw")).unwrap();
-        let pool = Pool::new(Arc::new(connector), Version::V4);
+        let pool = Pool::new(Arc::new(connector), Version::V4, Metrics::new().cluster("stub"));
         assert!(use_keyspace(&mut pool.lease().await.unwrap()).await);
     }
 

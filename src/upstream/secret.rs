@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn other_shapes_are_refused() {
-        for content in [&b""[..], b"\n", b"a\nb\n", b"a\0b", b"\xFF", &[b'a'; 70_000]] {
+        for content in [&b""[..], b"\n", b"a\nb\n", b"a\0b", b"\xFF", &vec![b'a'; 70_000]] {
             assert!(file(content).is_err());
         }
         assert!(Secret::from_file(Path::new("/nonexistent")).is_err());

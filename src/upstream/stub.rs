@@ -138,13 +138,12 @@ async fn serve(
                 let Some(asked) = asked else { return };
                 match (script(&asked), asked.opcode) {
                     (Does::Say(bytes), _) => bytes,
-                    (Does::Stall, _) => continue,
                     (Does::Cut, _) => return,
                     (Does::AsANode, Opcode::Options) => response::supported(asked.version, asked.stream, "3.4.7"),
                     (Does::AsANode, Opcode::Startup) => response::authenticate(asked.version, asked.stream),
                     (Does::AsANode, Opcode::AuthResponse) => response::auth_success(asked.version, asked.stream),
                     (Does::AsANode, Opcode::Register) => response::ready(asked.version, asked.stream),
-                    (Does::AsANode, _) => continue,
+                    (Does::Stall | Does::AsANode, _) => continue,
                 }
             }
         };

@@ -9,3 +9,5 @@ mod house;
 mod kit;
 #[cfg(test)]
 mod status_page;
+#[cfg(test)]
+mod upstream;

@@ -15,11 +15,16 @@ pub const PASSWORD_AUTHENTICATOR: &str = "org.apache.cassandra.auth.PasswordAuth
 /// ERROR without further fields: every code of [`ErrorCode`] but `Unprepared`, for which there is
 /// [`unprepared`].
 pub fn error(version: Version, stream: i16, code: ErrorCode, message: &str) -> Vec<u8> {
+    raw_error(version, stream, code.code(), message)
+}
+
+/// ERROR with any code that has no further fields, such as one that a statement's check has named.
+pub fn raw_error(version: Version, stream: i16, code: u32, message: &str) -> Vec<u8> {
     error_start(version, stream, code, message).finish()
 }
 
-fn error_start(version: Version, stream: i16, code: ErrorCode, message: &str) -> Writer {
-    Writer::response(version, stream, Opcode::Error).raw(&code.code().to_be_bytes()).string(message)
+fn error_start(version: Version, stream: i16, code: u32, message: &str) -> Writer {
+    Writer::response(version, stream, Opcode::Error).raw(&code.to_be_bytes()).string(message)
 }
 
 /// UNPREPARED: the driver prepares the statement again and repeats its request. The text is Cassandra's.
@@ -35,7 +40,7 @@ pub fn unprepared(version: Version, stream: i16, id: &[u8]) -> Vec<u8> {
          has been restarted?) or you have prepared too many queries and it has been evicted from the internal \
          cache)"
     );
-    error_start(version, stream, ErrorCode::Unprepared, &message).short_bytes(id).finish()
+    error_start(version, stream, ErrorCode::Unprepared.code(), &message).short_bytes(id).finish()
 }
 
 /// SUPPORTED: the versions spoken here, no compression (the key must be there), and the CQL version that

@@ -15,9 +15,8 @@ mod rows;
 mod types;
 
 pub use build::{
-    PASSWORD_AUTHENTICATOR, Prepared as PreparedAnswer, RowSet, auth_success, authenticate, error, prepared,
-    ready, rows, schema_change_event, schema_change_result, set_keyspace, status_event, supported,
-    unprepared, void,
+    PASSWORD_AUTHENTICATOR, Prepared, RowSet, auth_success, authenticate, error, prepared, raw_error, ready,
+    rows, schema_change_event, schema_change_result, set_keyspace, status_event, supported, unprepared, void,
 };
 pub use event::{Change, Event, SchemaChange, Target};
 pub use rows::{Column, RowIter, Rows};
@@ -126,6 +125,19 @@ impl ResultKind {
             5 => Self::SchemaChange,
             other => return Err(WireError::Invalid(format!("unknown kind {other} of a RESULT"))),
         })
+    }
+}
+
+impl<'a> ResultBody<'a> {
+    /// The RESULT of a response; `None` if it is something else, such as an ERROR.
+    pub fn of_response(header: &Header, body: &'a [u8]) -> Result<Option<Self>, WireError> {
+        if header.opcode != Opcode::Result.byte() {
+            return Ok(None);
+        }
+        match Response::parse(header, body)? {
+            Response::Result(result) => Ok(Some(result)),
+            _ => Ok(None),
+        }
     }
 }
 
