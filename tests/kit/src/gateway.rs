@@ -59,7 +59,7 @@ pub struct Settings {
     pub extra: String,
     /// Where the three listeners are (CQL, SCIM, admin); by default on a loopback address of its own.
     pub listen: Option<[SocketAddr; 3]>,
-    /// The filter of its log (`RUST_LOG`).
+    /// The filter of its log (`CQLGATE_LOG`).
     pub log: String,
 }
 
@@ -287,7 +287,7 @@ impl Gateway {
 fn spawn(scratch: &Scratch, binary: &Path, log: &str) -> Result<Process> {
     let mut command = Command::new(binary);
     command.args(["serve", "--config"]).arg(scratch.path().join("cqlgate.toml"));
-    command.env("RUST_LOG", log).env("NO_COLOR", "1");
+    command.env("CQLGATE_LOG", log).env("NO_COLOR", "1");
     Process::spawn("the gateway", scratch, GRACE, &command)
 }
 
