@@ -18,7 +18,7 @@ use super::error::LoginError;
 use super::issuer::{AuthError, Issuer, IssuerHealth, check_services};
 use super::jws::Jws;
 use super::keys::Timing;
-use super::matching::Named;
+use super::matching::{FoundBy, Named};
 use super::rules::Times;
 use super::sasl::Credentials;
 use super::token_error::{Shown, TokenError};
@@ -128,7 +128,8 @@ impl Authenticator {
             issued_at: verified.issued_at,
             expires_at: verified.expires_at,
         };
-        Ok(Authenticated { principal, token })
+        let found_by = FoundBy { matching: Arc::clone(&issuer.matching), named: verified.named.clone() };
+        Ok(Authenticated { principal, token, found_by })
     }
 
     /// How each issuer's keys are.

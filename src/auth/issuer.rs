@@ -83,7 +83,7 @@ pub(super) struct Issuer {
     pub(super) name: Arc<str>,
     pub(super) url: Arc<str>,
     pub(super) rules: Rules,
-    pub(super) matching: Matching,
+    pub(super) matching: Arc<Matching>,
     pub(super) keys: Arc<IssuerKeys>,
 }
 
@@ -126,7 +126,8 @@ impl Issuer {
             url: identity.issuer.as_str().into(),
             rules: Rules::new(identity).map_err(|other| AuthError::Algorithm(name.clone(), other))?,
             matching: Matching::new(identity, services)
-                .map_err(|other| AuthError::Attribute(name.clone(), other))?,
+                .map_err(|other| AuthError::Attribute(name.clone(), other))?
+                .into(),
             keys: Arc::new(IssuerKeys::new(source, fetcher, Arc::clone(clock), timing)),
         })
     }

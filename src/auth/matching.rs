@@ -44,6 +44,20 @@ pub(super) struct Named {
     person: Option<Arc<str>>,
 }
 
+/// How a principal was found, to find it again in another state of the directory.
+#[derive(Clone, Debug)]
+pub(super) struct FoundBy {
+    pub(super) matching: Arc<Matching>,
+    pub(super) named: Named,
+}
+
+impl FoundBy {
+    /// Who it is now.
+    pub(super) fn again(&self, directory: &directory::State) -> Result<Principal, LoginError> {
+        self.matching.principal(&self.named, directory)
+    }
+}
+
 impl Named {
     /// The value of the claim that names a person.
     pub(super) fn person(&self) -> Option<&Arc<str>> {

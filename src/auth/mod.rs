@@ -26,7 +26,9 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use crate::directory::State;
 use crate::principal::Principal;
+use matching::FoundBy;
 
 pub use authenticator::Authenticator;
 pub use error::{ClientResponse, LoginError};
@@ -42,6 +44,8 @@ pub use token_error::{Part, Shown, TokenError};
 pub struct Authenticated {
     principal: Principal,
     token: TokenFacts,
+    /// By which rule, and by what in the token, the principal was found.
+    found_by: FoundBy,
 }
 
 /// What is kept of a token: never the token.
@@ -68,5 +72,17 @@ impl Authenticated {
     /// Their token's facts.
     pub fn token(&self) -> &TokenFacts {
         &self.token
+    }
+
+    /// Would the token lead to the same person or service in this state of the directory? Not if the person
+    /// is gone or inactive, is somebody else's by now, or shares what the token names with another.
+    pub fn still_holds(&self, directory: &State) -> bool {
+        match (self.found_by.again(directory), &self.principal) {
+            (Ok(Principal::Person(now)), Principal::Person(then)) => {
+                now.identity == then.identity && now.id == then.id
+            }
+            (Ok(now), then) => now == *then,
+            (Err(_), _) => false,
+        }
     }
 }

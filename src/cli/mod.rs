@@ -7,6 +7,7 @@ pub mod check;
 mod logging;
 mod scim_token;
 pub mod serve;
+mod status;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

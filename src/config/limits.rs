@@ -23,6 +23,16 @@ pub const LOGIN_ATTEMPTS: u32 = 3;
 /// A token's length: JWTs with many groups reach 8 KiB.
 pub const TOKEN: usize = 16 * 1024;
 
+/// Pause after an accept that failed (no file descriptors left), so that it does not spin.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+// === HTTP listeners ===
+
+/// Connections of one HTTP listener.
+pub const HTTP_CONNECTIONS: usize = 512;
+/// From the first byte of a request to the end of its headers; also how long an idle connection is kept.
+pub const HTTP_HEADERS: Duration = Duration::from_secs(60);
+
 // === A session ===
 
 /// The body of one envelope: `native_transport_max_frame_size` of Cassandra 4.1 and later.
@@ -41,6 +51,8 @@ pub const SESSION_PREPARED: usize = 2048;
 pub const BATCH_CHILDREN: usize = 1000;
 /// A write that makes no progress for this long ends the session.
 pub const WRITE_STALL: Duration = Duration::from_secs(30);
+/// A session ends at most this long before its token does, so that a pool does not come back all at once.
+pub const EXPIRY_JITTER: Duration = Duration::from_secs(60);
 /// The longest life of a session, whatever its token says.
 pub const SESSION_LIFE: Duration = Duration::from_hours(12);
 /// How long what is in flight may still take when a session ends because its token expired.

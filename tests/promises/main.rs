@@ -11,3 +11,7 @@ mod kit;
 mod status_page;
 #[cfg(test)]
 mod upstream;
+#[cfg(test)]
+mod whole_way;
+#[cfg(test)]
+mod world;
