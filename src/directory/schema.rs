@@ -400,7 +400,6 @@ pub static GROUP: Schema = Schema {
                 Attribute::text("value", "The SCIM id of the user.").exact().mutability(IMMUTABLE),
                 Attribute::reference("$ref", &["User"], "Where the user is.").mutability(IMMUTABLE),
                 Attribute::text("type", "User.").canonical(&["User"]).mutability(IMMUTABLE),
-                Attribute::text("display", "The user's userName.").mutability(READ_ONLY),
             ],
             "The members: users of the same provider.",
         )

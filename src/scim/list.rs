@@ -14,35 +14,35 @@ use crate::directory::{Id, Namespace};
 /// The schema of a `.search` body.
 const SEARCH: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
 
-/// What a client asks of a list.
+/// What a client asks of a list of users, of groups, or of both.
 #[derive(Debug)]
 pub(super) struct Query {
-    pub(super) filter: Option<Filter>,
-    pub(super) start_index: usize,
-    pub(super) count: usize,
-    pub(super) projection: Projection,
+    parts: Vec<Part>,
+    start_index: usize,
+    count: usize,
+}
+
+/// What is asked of the resources of one kind.
+#[derive(Debug)]
+struct Part {
+    kind: Kind,
+    filter: Option<Filter>,
+    projection: Projection,
 }
 
 impl Query {
     /// Reads the parameters of a URL. Names that nobody knows are ignored: providers add flags of their own.
-    pub(super) fn from_url(parameters: &[(String, String)], kind: Kind) -> Result<Self, ScimError> {
+    pub(super) fn from_url(parameters: &[(String, String)], kinds: &[Kind]) -> Result<Self, ScimError> {
         let get = |wanted: &str| {
-            parameters
-                .iter()
-                .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
-                .map(|(_, value)| value.as_str())
+            let found = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.as_str()).filter(|value| !value.trim().is_empty())
         };
-        Self::new(
-            kind,
-            get("filter").filter(|filter| !filter.trim().is_empty()),
-            get("startIndex").filter(|number| !number.is_empty()),
-            get("count").filter(|number| !number.is_empty()),
-            projection(parameters, kind)?,
-        )
+        let projected = |kind| projection(parameters, kind);
+        Self::new(kinds, get("filter"), get("startIndex"), get("count"), projected)
     }
 
     /// Reads the body of `.search`.
-    pub(super) fn from_body(body: &Value, kind: Kind) -> Result<Self, ScimError> {
+    pub(super) fn from_body(body: &Value, kinds: &[Kind]) -> Result<Self, ScimError> {
         let object = body.as_object().ok_or_else(|| ScimError::syntax("the body has to be a JSON object"))?;
         let get = |wanted: &str| {
             let found = object.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
@@ -69,42 +69,45 @@ impl Query {
             Some(Value::String(names)) => Ok(names.split(',').collect()),
             Some(_) => Err(ScimError::value(format!("{name} has to be an array of strings"))),
         };
-        let projection = Projection::new(
-            kind,
-            names("attributes")?.into_iter(),
-            names("excludedAttributes")?.into_iter(),
-        )?;
+        let (only, without) = (names("attributes")?, names("excludedAttributes")?);
+        let projected = |kind| Projection::new(kind, only.iter().copied(), without.iter().copied());
         let (filter, start_index, count) = (text("filter")?, text("startIndex")?, text("count")?);
-        Self::new(kind, filter.as_deref(), start_index.as_deref(), count.as_deref(), projection)
+        Self::new(kinds, filter.as_deref(), start_index.as_deref(), count.as_deref(), projected)
     }
 
     fn new(
-        kind: Kind,
+        kinds: &[Kind],
         filter: Option<&str>,
         start_index: Option<&str>,
         count: Option<&str>,
-        projection: Projection,
+        projected: impl Fn(Kind) -> Result<Projection, ScimError>,
     ) -> Result<Self, ScimError> {
-        let filter = filter.map(|text| Filter::parse(text, kind)).transpose();
+        let part = |kind: &Kind| -> Result<Part, ScimError> {
+            let filter = filter.map(|text| Filter::parse(text, *kind)).transpose();
+            let filter = filter.map_err(|error| ScimError::filter(&error))?;
+            Ok(Part { kind: *kind, filter, projection: projected(*kind)? })
+        };
         Ok(Self {
-            filter: filter.map_err(|error| ScimError::filter(&error))?,
+            parts: kinds.iter().map(part).collect::<Result<_, _>>()?,
             start_index: number("startIndex", start_index)?
                 .map_or(1, |n| usize::try_from(n).unwrap_or(0).max(1)),
             count: number("count", count)?
                 .map_or(limits::SCIM_PAGE, |n| usize::try_from(n).unwrap_or(0))
                 .min(limits::SCIM_PAGE),
-            projection,
         })
     }
 
     /// The answer.
-    pub(super) fn run(&self, kind: Kind, namespace: &Namespace, base: &str) -> Value {
-        let (total, page) = self.page(kind, namespace);
-        let resources: Vec<Value> = page
-            .iter()
-            .filter_map(|id| resource(kind, namespace, id))
-            .map(|resource| render(resource, base, &self.projection))
-            .collect();
+    pub(super) fn run(&self, namespace: &Namespace, base: &str) -> Value {
+        let mut total = 0;
+        let mut resources = Vec::new();
+        for part in &self.parts {
+            let skip = (self.start_index - 1).saturating_sub(total);
+            let (matching, page) = part.page(namespace, skip, self.count - resources.len());
+            total += matching;
+            let found = page.iter().filter_map(|id| resource(part.kind, namespace, id));
+            resources.extend(found.map(|resource| render(resource, base, &part.projection)));
+        }
         json!({
             "schemas": [LIST],
             "totalResults": total,
@@ -113,30 +116,29 @@ impl Query {
             "Resources": resources,
         })
     }
+}
 
-    /// How many match, and the ids of one page of them, in the order in which they were created.
-    fn page(&self, kind: Kind, namespace: &Namespace) -> (usize, Vec<Id>) {
-        let order = match kind {
+impl Part {
+    /// How many match, and the ids of `count` of them after `skip`, in the order in which they were created.
+    fn page(&self, namespace: &Namespace, skip: usize, count: usize) -> (usize, Vec<Id>) {
+        let order = match self.kind {
             Kind::User => &namespace.user_order,
             Kind::Group => &namespace.group_order,
         };
         let Some(filter) = &self.filter else {
-            let page = order.iter().skip(self.start_index - 1).take(self.count).cloned().collect();
-            return (order.size(), page);
+            return (order.size(), order.iter().skip(skip).take(count).cloned().collect());
         };
-        let matches =
-            |id: &Id| resource(kind, namespace, id).is_some_and(|resource| filter.matches(resource));
         let mut total = 0;
         let mut page = Vec::new();
         let mut take = |id: &Id| {
-            if matches(id) {
+            if resource(self.kind, namespace, id).is_some_and(|resource| filter.matches(resource)) {
                 total += 1;
-                if total >= self.start_index && page.len() < self.count {
+                if total > skip && page.len() < count {
                     page.push(id.clone());
                 }
             }
         };
-        if let Some(mut candidates) = filter.candidates(kind, namespace) {
+        if let Some(mut candidates) = filter.candidates(self.kind, namespace) {
             candidates.sort();
             candidates.iter().for_each(&mut take);
         } else {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::error::ScimError;
 use crate::directory::filter::{Filter, Literal, Operator};
-use crate::directory::{Id, MemberChange, Namespace};
+use crate::directory::{Id, MemberChange};
 
 /// Members as they were, who joins and who leaves.
 #[derive(Clone, Debug)]
@@ -50,18 +50,15 @@ impl Members {
         }
     }
 
-    /// Removes the members that a filter on sub-attributes matches.
-    pub(super) fn remove_matching(&mut self, filter: &Filter, namespace: &Namespace) {
+    /// Removes the members that a filter on `value` and `type` matches.
+    pub(super) fn remove_matching(&mut self, filter: &Filter) {
         if let Some(ids) = named(filter) {
             for id in ids {
                 self.remove(&id);
             }
             return;
         }
-        let matches = |id: &&Id| {
-            let name = namespace.users.get(*id).map(|user| user.user_name.to_string());
-            filter.matches_element(&json!({"value": &***id, "type": "User", "display": name}))
-        };
+        let matches = |id: &&Id| filter.matches_element(&json!({"value": &***id, "type": "User"}));
         let stays = |id: &&Id| !self.leaving.contains(*id);
         let matching: Vec<Id> =
             self.before.iter().filter(stays).chain(&self.joining).filter(matches).cloned().collect();
@@ -93,7 +90,7 @@ fn named(filter: &Filter) -> Option<Vec<String>> {
 }
 
 /// Reads members as a request sends them: objects with the user's id as `value`. What else they hold
-/// (`display`, `$ref`) is ours to say.
+/// (`$ref`, `display`) says nothing new.
 pub(super) fn ids(value: &Value) -> Result<Vec<Id>, ScimError> {
     match value {
         Value::Null => Ok(Vec::new()),

@@ -10,8 +10,7 @@ use super::error::{ScimError, ScimType};
 use super::members::{self, Members};
 use super::values::{self, Document};
 use crate::config::limits;
-use crate::directory::Namespace;
-use crate::directory::filter::{Filter, Literal, Path};
+use crate::directory::filter::{AttributePath, Filter, Literal, Path};
 use crate::directory::schema::{Attribute, Kind, Mutability};
 
 /// The schema of a PATCH body.
@@ -43,7 +42,6 @@ pub(super) struct Target<'a> {
     pub(super) document: &'a mut Document,
     /// The members, of a group.
     pub(super) members: Option<&'a mut Members>,
-    pub(super) namespace: &'a Namespace,
 }
 
 impl Patch {
@@ -214,7 +212,9 @@ fn operation(sent: Value, kind: Kind) -> Result<Operation, ScimError> {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) if text.is_empty() => None,
         Some(Value::String(text)) => {
-            Some(Path::parse(&text, kind).map_err(|error| invalid_path(&text, &error.to_string()))?)
+            let path = Path::parse(&text, kind).map_err(|error| invalid_path(&text, &error.to_string()))?;
+            check_filter(&path).map_err(|problem| invalid_path(&text, problem))?;
+            Some(path)
         }
         Some(_) => return Err(ScimError::bad(ScimType::InvalidPath, "\"path\" has to be a string")),
     };
@@ -222,6 +222,20 @@ fn operation(sent: Value, kind: Kind) -> Result<Operation, ScimError> {
         return Err(ScimError::bad(ScimType::NoTarget, "remove needs a \"path\""));
     }
     Ok(Operation { op, path, value })
+}
+
+/// A filter that cannot match would be a change that silently does not happen.
+fn check_filter(path: &Path) -> Result<(), &'static str> {
+    let Some(filter) = &path.filter else { return Ok(()) };
+    let is_members = path.attribute.name == "members";
+    let known = |name: &AttributePath| {
+        name.attribute.is_some() && (!is_members || matches!(name.name.as_str(), "value" | "type"))
+    };
+    match (filter.all_paths(&known), is_members) {
+        (true, _) => Ok(()),
+        (false, true) => Err("members are told apart by value"),
+        (false, false) => Err("the filter names a sub-attribute that no schema knows"),
+    }
 }
 
 fn invalid_path(path: &str, problem: &str) -> ScimError {
@@ -241,7 +255,7 @@ fn at_members(target: &mut Target<'_>, op: Op, path: &Path, value: Option<&Value
         ));
     }
     match (op, &path.filter, value) {
-        (Op::Remove, Some(filter), _) => members.remove_matching(filter, target.namespace),
+        (Op::Remove, Some(filter), _) => members.remove_matching(filter),
         (Op::Remove, None, None | Some(Value::Null)) => members.clear(),
         (Op::Remove, None, Some(value)) => {
             let ids = members::ids(value)?;

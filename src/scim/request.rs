@@ -16,10 +16,12 @@ use crate::directory::schema::Kind;
 /// An endpoint of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
+    /// `/`: users and groups.
+    Root,
     /// `/Users`, `/Groups`.
     Collection(Kind),
-    /// `/Users/.search`, `/Groups/.search`.
-    Search(Kind),
+    /// `/.search`, `/Users/.search`, `/Groups/.search`: over these kinds.
+    Search(&'static [Kind]),
     /// `/Users/{id}`, `/Groups/{id}`.
     Resource(Kind, String),
     /// `/ServiceProviderConfig`.
@@ -35,7 +37,11 @@ pub(super) enum Endpoint {
 impl Endpoint {
     /// Reads the path of a URL.
     pub(super) fn parse(path: &str) -> Option<Self> {
-        let rest = path.strip_prefix(BASE_PATH)?.strip_prefix('/')?;
+        let rest = path.strip_prefix(BASE_PATH)?;
+        if rest.is_empty() || rest == "/" {
+            return Some(Self::Root);
+        }
+        let rest = rest.strip_prefix('/')?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (endpoint, id) = match rest.split_once('/') {
             Some((endpoint, id)) => (endpoint, Some(decode(id)?)),
@@ -51,7 +57,9 @@ impl Endpoint {
         };
         Some(match (endpoint, kind, id) {
             (_, Some(kind), None) => Self::Collection(kind),
-            (_, Some(kind), Some(id)) if id == ".search" => Self::Search(kind),
+            (_, Some(Kind::User), Some(id)) if id == ".search" => Self::Search(&[Kind::User]),
+            (_, Some(Kind::Group), Some(id)) if id == ".search" => Self::Search(&[Kind::Group]),
+            (".search", _, None) => Self::Search(&[Kind::User, Kind::Group]),
             (_, Some(kind), Some(id)) => Self::Resource(kind, id),
             ("ServiceProviderConfig", _, None) => Self::ServiceProviderConfig,
             ("ResourceTypes", _, id) => Self::ResourceTypes(id),

@@ -98,11 +98,11 @@ pub(super) fn render(resource: Resource<'_>, base: &str, projection: &Projection
             }
             (Kind::User, shown, &user.id, &user.external_id, user.created, user.last_modified)
         }
-        Resource::Group(group, namespace) => {
+        Resource::Group(group, _) => {
             let mut shown = Map::clone(&group.attributes);
             shown.insert("displayName".into(), Value::String(group.display_name.to_string()));
             if projection.wants("members") {
-                shown.insert("members".into(), Value::Array(members(group, namespace, base)));
+                shown.insert("members".into(), Value::Array(members(group, base)));
             }
             (Kind::Group, shown, &group.id, &group.external_id, group.created, group.last_modified)
         }
@@ -144,20 +144,10 @@ fn groups(user: &User, namespace: &Namespace, base: &str) -> Vec<Value> {
     groups.iter().map(shown).collect()
 }
 
-fn members(group: &Group, namespace: &Namespace, base: &str) -> Vec<Value> {
+fn members(group: &Group, base: &str) -> Vec<Value> {
     let mut ids: Vec<&Id> = group.members.iter().collect();
     ids.sort();
-    let shown = |id: &&Id| {
-        let mut member = json!({
-            "value": &***id,
-            "$ref": location(Kind::User, id, base),
-            "type": "User",
-        });
-        if let (Some(object), Some(user)) = (member.as_object_mut(), namespace.users.get(*id)) {
-            object.insert("display".into(), Value::String(user.user_name.to_string()));
-        }
-        member
-    };
+    let shown = |id: &&Id| json!({"value": &***id, "$ref": location(Kind::User, id, base), "type": "User"});
     ids.iter().map(shown).collect()
 }
 

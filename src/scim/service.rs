@@ -68,11 +68,8 @@ pub(super) async fn answer(State(service): State<Arc<Service>>, request: Request
     let method = method_name(request.method());
     let endpoint = Endpoint::parse(request.uri().path());
     let resource = match &endpoint {
-        Some(Endpoint::Collection(kind) | Endpoint::Search(kind) | Endpoint::Resource(kind, _)) => match kind
-        {
-            Kind::User => "Users",
-            Kind::Group => "Groups",
-        },
+        Some(Endpoint::Collection(Kind::User) | Endpoint::Resource(Kind::User, _)) => "Users",
+        Some(Endpoint::Collection(Kind::Group) | Endpoint::Resource(Kind::Group, _)) => "Groups",
         _ => "other",
     };
     let response = match service.handle(provider, endpoint, request).await {
@@ -117,14 +114,20 @@ impl Service {
         let _working = self.requests.acquire().await;
         match &asked.endpoint {
             Endpoint::Collection(kind) => match asked.method {
-                Method::GET => self.list(&asked, Query::from_url(&asked.parameters, *kind)?, *kind).await,
+                Method::GET => self.list(&asked, Query::from_url(&asked.parameters, &[*kind])?).await,
                 Method::POST => self.write(&asked, *kind, None, body).await,
                 _ => Err(not_allowed(&asked.method, "GET, POST")),
             },
-            Endpoint::Search(kind) => match asked.method {
+            Endpoint::Root => match asked.method {
+                Method::GET => {
+                    self.list(&asked, Query::from_url(&asked.parameters, &[Kind::User, Kind::Group])?).await
+                }
+                _ => Err(not_allowed(&asked.method, "GET")),
+            },
+            Endpoint::Search(kinds) => match asked.method {
                 Method::POST => {
                     let body = request::body(&asked.headers, body, limits::SCIM_USER_BODY).await?;
-                    self.list(&asked, Query::from_body(&body, *kind)?, *kind).await
+                    self.list(&asked, Query::from_body(&body, kinds)?).await
                 }
                 _ => Err(not_allowed(&asked.method, "POST")),
             },
@@ -140,12 +143,12 @@ impl Service {
         }
     }
 
-    async fn list(&self, asked: &Asked, query: Query, kind: Kind) -> Answer {
+    async fn list(&self, asked: &Asked, query: Query) -> Answer {
         let (state, identity) = (self.directory.snapshot(), asked.provider.identity.clone());
         let base = asked.base.clone();
         blocking(move || {
             let namespace = state.namespace(&identity).ok_or_else(no_namespace)?;
-            Ok(respond::json(StatusCode::OK, &query.run(kind, namespace, &base)))
+            Ok(respond::json(StatusCode::OK, &query.run(namespace, &base)))
         })
         .await
     }

@@ -143,7 +143,7 @@ fn edit(
         Kind::User => {
             let before = namespace.users.get(id).ok_or_else(|| missing(kind, id))?;
             document = json::document_of_user(before);
-            change(&mut Target { document: &mut document, members: None, namespace: &namespace })?;
+            change(&mut Target { document: &mut document, members: None })?;
             let user = json::user(document, before.id.clone(), Some(before))?;
             let summary = record::user(Some(before), Some(&user));
             draft.put_user(identity, user)?;
@@ -153,11 +153,7 @@ fn edit(
             let before: &Group = namespace.groups.get(id).ok_or_else(|| missing(kind, id))?;
             document = json::document_of_group(before);
             let mut members = Members::new(before.members.clone());
-            change(&mut Target {
-                document: &mut document,
-                members: Some(&mut members),
-                namespace: &namespace,
-            })?;
+            change(&mut Target { document: &mut document, members: Some(&mut members) })?;
             let group = json::group(document, before.id.clone(), Some(before))?;
             let change = members.change();
             let summary = record::group(Some(before), Some(&group), &change, &namespace);

@@ -153,11 +153,8 @@ impl<'a> Resource<'a> {
                         self.attributes().contains_key(schema.urn) && text(Some(schema.urn), test)
                     })
             }
-            (Self::Group(group, namespace), "members") => group.members.iter().any(|id| match sub {
+            (Self::Group(group, _), "members") => group.members.iter().any(|id| match sub {
                 None | Some("value") => test(Item::Text(id)),
-                Some("display") => {
-                    namespace.users.get(id).is_some_and(|user| test(Item::Text(&user.user_name)))
-                }
                 Some("type") => test(Item::Text("User")),
                 Some(_) => false,
             }),
@@ -189,10 +186,9 @@ impl<'a> Resource<'a> {
     /// Is `test` true for one of the attribute's elements?
     fn elements(self, path: &AttributePath, test: &mut dyn FnMut(&Value) -> bool) -> bool {
         match (self, path.name.as_str(), &path.extension) {
-            (Self::Group(group, namespace), "members", None) => group.members.iter().any(|id| {
-                let display = namespace.users.get(id).map(|user| user.user_name.to_string());
-                test(&serde_json::json!({"value": &**id, "type": "User", "display": display}))
-            }),
+            (Self::Group(group, _), "members", None) => {
+                group.members.iter().any(|id| test(&serde_json::json!({"value": &**id, "type": "User"})))
+            }
             (Self::User(user, namespace), "groups", None) => {
                 namespace.groups_of_user(&user.id).any(|group| {
                     test(&serde_json::json!({

@@ -135,6 +135,16 @@ impl Filter {
         parse::filter(text, kind)
     }
 
+    /// Does every attribute that the filter names pass `test`?
+    pub fn all_paths(&self, test: &impl Fn(&AttributePath) -> bool) -> bool {
+        match self {
+            Self::And(filters) | Self::Or(filters) => filters.iter().all(|filter| filter.all_paths(test)),
+            Self::Not(filter) => filter.all_paths(test),
+            Self::Compare(path, ..) | Self::Present(path) => test(path),
+            Self::Element(path, filter) => test(path) && filter.all_paths(test),
+        }
+    }
+
     /// The terms of a filter that is nothing but `attribute eq value`, joined by `and`; else `None`.
     pub fn equalities(&self) -> Option<Vec<(&AttributePath, &Literal)>> {
         match self {

@@ -161,7 +161,7 @@ fn groups_are_found_by_name_and_member() {
     assert!(group_matches(r#"id eq "g-1" and members eq "u-1""#));
     assert!(group_matches(r#"members.value eq "u-1""#));
     assert!(group_matches(r#"members[value eq "u-1"]"#));
-    assert!(group_matches(r#"members[display eq "ALICE"]"#));
+    assert!(group_matches(r#"members[value eq "u-1" and type eq "user"]"#));
     assert!(group_matches("members pr"));
     assert!(group_matches("not (externalId pr)"));
     assert!(!group_matches(r#"members eq "U-1""#));

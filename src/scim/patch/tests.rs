@@ -24,8 +24,7 @@ fn patched(kind: Kind, before: &Value, operations: &Value) -> Result<Value, Scim
     let body = json!({"schemas": [PATCH], "Operations": operations});
     let patch = Patch::parse(body, kind)?;
     let mut document = before.as_object().unwrap().clone();
-    let namespace = Namespace::default();
-    patch.apply(&mut Target { document: &mut document, members: None, namespace: &namespace })?;
+    patch.apply(&mut Target { document: &mut document, members: None })?;
     Ok(Value::Object(document))
 }
 
@@ -261,7 +260,7 @@ fn what_is_refused_says_why() {
             json!([{"op": "replace", "path": "emails[type eq \"x\" or type eq \"y\"].value", "value": "x"}]),
             NoTarget,
         ),
-        (json!([{"op": "replace", "path": "emails[color eq \"x\"].value", "value": "x"}]), NoTarget),
+        (json!([{"op": "replace", "path": "emails[color eq \"x\"].value", "value": "x"}]), InvalidPath),
         (json!([{"op": "replace", "path": 7, "value": "x"}]), InvalidPath),
         (json!([{"op": "replace", "path": "unknown", "value": "x"}]), InvalidPath),
         (json!([{"op": "replace", "path": "name.unknown", "value": "x"}]), InvalidPath),

@@ -114,6 +114,9 @@ async fn members_are_emptied_only_by_who_says_so() {
         json!({"op": "add", "path": "members"}),
         json!({"op": "replace", "path": format!("members[value eq \"{alice}\"].value"), "value": carol}),
         json!({"op": "replace", "path": format!("members[value eq \"{alice}\"]"), "value": {"value": carol}}),
+        // Filters that we could not judge: better a refusal than a removal that does not happen.
+        json!({"op": "remove", "path": "members[display eq \"alice\"]"}),
+        json!({"op": "remove", "path": "members[$ref co \"Users\"]"}),
     ] {
         let answer = patch(refused.clone()).await;
         assert_eq!(answer.status, 400, "{refused}");
