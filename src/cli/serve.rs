@@ -131,6 +131,7 @@ impl Gateway {
         let (audit, audit_guard) = Audit::start(&config.audit, Arc::clone(&metrics))?;
         let names: Vec<String> = config.identity.iter().map(|identity| identity.name.clone()).collect();
         let directory = Directory::open(&config.directory.path, &names)?;
+        directory.measure(Arc::clone(&metrics));
         let registry = Registry::new(Arc::clone(&metrics));
         directory.subscribe(Arc::new(Revoker(Arc::clone(&registry))));
         let authenticator = Arc::new(Authenticator::new(&config.identity, &config.service)?);
