@@ -134,6 +134,7 @@ impl Gateway {
         directory.measure(Arc::clone(&metrics));
         let registry = Registry::new(Arc::clone(&metrics));
         directory.subscribe(Arc::new(Revoker(Arc::clone(&registry))));
+        directory.measure(Arc::clone(&metrics));
         let authenticator = Arc::new(Authenticator::new(&config.identity, &config.service)?);
 
         let budget = Arc::new(Semaphore::new(limits::BUFFER_BUDGET / 1024));

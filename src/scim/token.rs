@@ -56,13 +56,12 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// A new token with 256 random bits, and its hash for the configuration. Its beginning marks it for
-/// scanners that look for secrets where they do not belong.
+/// A new token with 256 random bits, and its hash for the configuration.
 pub fn create() -> Result<(String, TokenHash), aws_lc_rs::error::Unspecified> {
     use base64::Engine;
     let mut bits = [0; 32];
     aws_lc_rs::rand::fill(&mut bits)?;
-    let token = format!("cqlgate_scim_{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bits));
+    let token = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bits);
     let hash = TokenHash::of(&token);
     Ok((token, hash))
 }
