@@ -292,3 +292,64 @@ fn ticks(period: Duration) -> tokio::time::Interval {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }
+
+#[cfg(test)]
+mod tests {
+    use cqlgate_protocol::wire::{Opcode, Writer};
+
+    use super::super::Cluster;
+    use super::super::secret::Secret;
+    use super::super::stub::{Does, Stub, cluster};
+    use super::*;
+    use crate::metrics::Metrics;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    async fn detail_until(cluster: &Cluster, says: &str) {
+        let mut look = tokio::time::interval(Duration::from_millis(5));
+        let said = tokio::time::timeout(SOON, async {
+            while !cluster.health().detail.contains(says) {
+                look.tick().await;
+            }
+        });
+        said.await.unwrap_or_else(|_| panic!("never said '{says}', but {:?}", cluster.health()));
+    }
+
+    fn start(stub: &Stub) -> Arc<Cluster> {
+        let metrics = Metrics::new().cluster("stub");
+        Cluster::start(&cluster(stub.address, 0), Secret::new("pw"), metrics).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_offer_v4() {
+        let stub = Stub::start(|asked| match asked.opcode {
+            Opcode::Options => Does::Say(
+                Writer::response(asked.version, asked.stream, Opcode::Supported)
+                    .short(1)
+                    .string("PROTOCOL_VERSIONS")
+                    .string_list(&["5/v5", "6/v6-beta"])
+                    .finish(),
+            ),
+            _ => Does::AsANode,
+        })
+        .await;
+        let cluster = start(&stub);
+        detail_until(&cluster, "does not offer protocol version 4, but 5/v5, 6/v6-beta").await;
+        assert!(!cluster.health().healthy && cluster.stale() && cluster.schema().generation() == 0);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_closes_instead_of_answering() {
+        let stub = Stub::start(|asked| match asked.opcode {
+            Opcode::Query => Does::Cut,
+            _ => Does::AsANode,
+        })
+        .await;
+        let cluster = start(&stub);
+        detail_until(&cluster, "is gone").await;
+        // It is tried again, and leases do not depend on it.
+        tokio::time::timeout(SOON, stub.log_ins(2)).await.unwrap();
+        assert!(cluster.lease(Version::V4).await.is_ok());
+        assert!(!cluster.look_up("k", "t").await);
+    }
+}

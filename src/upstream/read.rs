@@ -74,7 +74,7 @@ async fn everything_once(client: &Client) -> Result<(Keyspaces, Release), Client
         parts.entry(text(row, 0)?.to_owned()).or_default();
     }
     for source in &SOURCES {
-        let Some(table) = source.read(client, None, &release).await? else { continue };
+        let Some(table) = source.read(client, None, release).await? else { continue };
         for row in &table.rows {
             let keyspace = text(row, 0)?;
             if source.table == TABLES {
@@ -98,19 +98,22 @@ pub(super) async fn keyspace(
     let [tables, views, masks, functions, aggregates, indexes, virtual_tables] = &SOURCES;
     let exists = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
     let exists_key = [key];
-    let (exists, a, b, c, d, e, f, g) = tokio::join!(
-        client.query(exists, &exists_key),
-        tables.read(client, Some(key), &release),
-        views.read(client, Some(key), &release),
-        masks.read(client, Some(key), &release),
-        functions.read(client, Some(key), &release),
-        aggregates.read(client, Some(key), &release),
-        indexes.read(client, Some(key), &release),
-        virtual_tables.read(client, Some(key), &release),
-    );
+    let read = |source: &'static Source| source.read(client, Some(key), release);
+    let (exists, rows) = tokio::join!(client.query(exists, &exists_key), async {
+        tokio::try_join!(
+            read(tables),
+            read(views),
+            read(masks),
+            read(functions),
+            read(aggregates),
+            read(indexes),
+            read(virtual_tables),
+        )
+    });
+    let rows = <[Option<Table>; 7]>::from(rows?);
     let mut exists = !exists?.rows.is_empty();
     let mut parts = Parts::default();
-    for (source, table) in SOURCES.iter().zip([a?, b?, c?, d?, e?, f?, g?]) {
+    for (source, table) in SOURCES.iter().zip(rows) {
         for row in table.iter().flat_map(|table| &table.rows) {
             (source.put)(&mut parts, row)?;
             // Virtual keyspaces are in no other table.
@@ -145,7 +148,7 @@ type Row = [Option<Vec<u8>>];
 const TABLES: &str = "system_schema.tables";
 
 /// `system_schema.tables` is the first: it tells which of the others are there.
-const SOURCES: [Source; 7] = [
+static SOURCES: [Source; 7] = [
     Source {
         table: TABLES,
         columns: "keyspace_name, table_name",
@@ -217,7 +220,7 @@ impl Source {
         &self,
         client: &Client,
         keyspace: Option<&[u8]>,
-        release: &Release,
+        release: Release,
     ) -> Result<Option<Table>, ClientError> {
         let there = match self.since {
             Since::Always => true,

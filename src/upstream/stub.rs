@@ -52,17 +52,7 @@ pub(super) struct Stub {
 
 impl Stub {
     pub(super) async fn start(script: impl Fn(&Asked) -> Does + Send + Sync + 'static) -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), script).await
-    }
-
-    pub(super) async fn start_at(
-        at: SocketAddr,
-        script: impl Fn(&Asked) -> Does + Send + Sync + 'static,
-    ) -> Self {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.set_reuseaddr(true).unwrap();
-        socket.bind(at).unwrap();
-        let listener = socket.listen(64).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (push, _) = broadcast::channel(64);
         let (logged_in, log_ins) = watch::channel(0);
