@@ -120,7 +120,8 @@ impl PolicySet {
 
     /// What the service account must hold in Cassandra for these rules to work: each resource of a GRANT
     /// with its permissions, as statements of CQL to `role`. Patterns need more than one resource and are
-    /// asked for on ALL KEYSPACES.
+    /// asked for on ALL KEYSPACES. AUTHORIZE and the permissions on masked columns are left out: no statement
+    /// that needs them is forwarded yet.
     pub fn account_grants(&self, role: &str) -> Vec<String> {
         let mut wanted: Vec<(Scope, Permissions)> = Vec::new();
         for rule in self.all().iter().filter(|r| r.effect == Effect::Grant) {
@@ -143,12 +144,16 @@ impl PolicySet {
             let role = role.replace('"', "\"\"");
             lines.extend(
                 left.iter()
-                    .filter(|p| *p != Permission::Authorize)
+                    .filter(|p| used(*p))
                     .map(|permission| format!("GRANT {permission} ON {scope} TO \"{role}\";")),
             );
         }
         lines
     }
+}
+
+fn used(permission: Permission) -> bool {
+    !matches!(permission, Permission::Authorize | Permission::Unmask | Permission::SelectMasked)
 }
 
 fn without_patterns(scope: &Scope) -> Scope {
