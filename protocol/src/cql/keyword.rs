@@ -40,6 +40,14 @@ macro_rules! keywords {
                 match self { $($(Self::$name => $text,)*)* }
             }
 
+            /// The same as text.
+            pub const fn as_str(self) -> &'static str {
+                match std::str::from_utf8(self.as_bytes()) {
+                    Ok(word) => word,
+                    Err(_) => "",
+                }
+            }
+
             /// How far the word may serve as a name.
             pub const fn class(self) -> Class {
                 match self { $($(Self::$name => Class::$class,)*)* }

@@ -89,6 +89,39 @@ pub enum Symbol {
     Range,
 }
 
+impl Symbol {
+    /// The symbol as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ParenOpen => "(",
+            Self::ParenClose => ")",
+            Self::BracketOpen => "[",
+            Self::BracketClose => "]",
+            Self::BraceOpen => "{",
+            Self::BraceClose => "}",
+            Self::Comma => ",",
+            Self::Semicolon => ";",
+            Self::Colon => ":",
+            Self::Question => "?",
+            Self::Star => "*",
+            Self::Plus => "+",
+            Self::PlusEqual => "+=",
+            Self::Minus => "-",
+            Self::MinusEqual => "-=",
+            Self::Slash => "/",
+            Self::Percent => "%",
+            Self::Equal => "=",
+            Self::Less => "<",
+            Self::LessEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterEqual => ">=",
+            Self::NotEqual => "!=",
+            Self::Dot => ".",
+            Self::Range => "..",
+        }
+    }
+}
+
 /// A token and where it stands, in bytes of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {

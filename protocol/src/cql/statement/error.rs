@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use super::cursor::{Fail, LimitKind, Reason, Wanted};
-use crate::cql::keyword::Keyword;
-use crate::cql::lexer::{Bad, Symbol, TokenKind, next_token};
+use super::cursor::{Fail, LimitKind, Reason};
+use crate::cql::lexer::{Bad, TokenKind, next_token};
 
 /// Why a text was not read as a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +40,10 @@ impl ParseError {
     pub(crate) fn new(text: &str, error: &nom::Err<Fail>) -> Self {
         let fail = match error {
             nom::Err::Error(fail) | nom::Err::Failure(fail) => *fail,
-            nom::Err::Incomplete(_) => Fail { at: text.len(), reason: Reason::NoViable },
+            nom::Err::Incomplete(_) => Fail::new(text.len(), Reason::NoViable, ""),
         };
-        if let Reason::Limit(limit, bound) = fail.reason {
-            return Self::Limit { limit, bound };
+        if fail.reason == Reason::Limit {
+            return Self::Limit { limit: fail.limit, bound: fail.bound };
         }
         let token = next_token(text, fail.at);
         let message = match (token.kind, fail.reason) {
@@ -60,13 +59,23 @@ impl ParseError {
                 };
                 return Self::Syntax(SyntaxError { line, column: Some(column), message });
             }
-            (_, Reason::Refused(words)) => words.to_owned(),
-            (kind, Reason::Expected(wanted)) => {
+            (_, Reason::Refused) => fail.words.to_owned(),
+            (kind, Reason::ExpectedKeyword) => {
                 format!(
-                    "mismatched input '{}' expecting {}",
+                    "mismatched input '{}' expecting K_{}",
                     shown(text, kind, token.start, token.end),
-                    Shown(wanted)
+                    fail.words
                 )
+            }
+            (kind, Reason::ExpectedSymbol) => {
+                format!(
+                    "mismatched input '{}' expecting '{}'",
+                    shown(text, kind, token.start, token.end),
+                    fail.words
+                )
+            }
+            (kind, Reason::ExpectedEnd) => {
+                format!("mismatched input '{}' expecting EOF", shown(text, kind, token.start, token.end))
             }
             (kind, _) => {
                 format!("no viable alternative at input '{}'", shown(text, kind, token.start, token.end))
@@ -99,52 +108,6 @@ fn place(text: &str, at: usize) -> (usize, usize) {
     let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
     let last = before.rsplit('\n').next().unwrap_or_default();
     (line, last.encode_utf16().count())
-}
-
-struct Shown(Wanted);
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Wanted::End => f.write_str("EOF"),
-            Wanted::Keyword(keyword) => write!(f, "K_{}", String::from_utf8_lossy(keyword_name(keyword))),
-            Wanted::Symbol(symbol) => write!(f, "'{}'", symbol_text(symbol)),
-        }
-    }
-}
-
-fn keyword_name(keyword: Keyword) -> &'static [u8] {
-    keyword.as_bytes()
-}
-
-const fn symbol_text(symbol: Symbol) -> &'static str {
-    match symbol {
-        Symbol::ParenOpen => "(",
-        Symbol::ParenClose => ")",
-        Symbol::BracketOpen => "[",
-        Symbol::BracketClose => "]",
-        Symbol::BraceOpen => "{",
-        Symbol::BraceClose => "}",
-        Symbol::Comma => ",",
-        Symbol::Semicolon => ";",
-        Symbol::Colon => ":",
-        Symbol::Question => "?",
-        Symbol::Star => "*",
-        Symbol::Plus => "+",
-        Symbol::PlusEqual => "+=",
-        Symbol::Minus => "-",
-        Symbol::MinusEqual => "-=",
-        Symbol::Slash => "/",
-        Symbol::Percent => "%",
-        Symbol::Equal => "=",
-        Symbol::Less => "<",
-        Symbol::LessEqual => "<=",
-        Symbol::Greater => ">",
-        Symbol::GreaterEqual => ">=",
-        Symbol::NotEqual => "!=",
-        Symbol::Dot => ".",
-        Symbol::Range => "..",
-    }
 }
 
 impl fmt::Display for SyntaxError {

@@ -30,7 +30,7 @@ use nom::Parser;
 use nom::combinator::cut;
 
 pub use batch::Batch;
-use cursor::{Context, Cursor, Fail, Parsed, Reason, Wanted, keyword};
+use cursor::{Context, Cursor, Fail, Parsed, Reason, keyword};
 pub use cursor::{LimitKind, Limits};
 pub use error::{ParseError, SyntaxError};
 pub use kind::{Category, Kind};
@@ -107,7 +107,7 @@ fn run<'a>(text: &'a str, context: &Context<'a>) -> Result<Statement<'a>, ParseE
     if rest.kind() == TokenKind::End {
         return Ok(statement);
     }
-    let fail = Fail { at: rest.token.start, reason: Reason::Expected(Wanted::End) };
+    let fail = Fail::new(rest.token.start, Reason::ExpectedEnd, "");
     Err(ParseError::new(text, &fail.hard()))
 }
 
@@ -295,5 +295,127 @@ impl<'a> Statement<'a> {
             Self::Batch(batch) => Some((batch.text, batch.markers)),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cql::lexer::next_token;
+
+    /// Tokens that the grammar had cut for a text, and how many the text has.
+    fn work(text: &str) -> (u64, u64) {
+        let context = Context::new(Limits { batch_children: usize::MAX, ..Limits::default() });
+        let _ = run(text, &context);
+        let (mut tokens, mut position) = (1, 0);
+        loop {
+            let token = next_token(text, position);
+            if matches!(token.kind, TokenKind::End | TokenKind::Bad(_)) {
+                return (context.steps.get(), tokens);
+            }
+            tokens += 1;
+            position = token.end;
+        }
+    }
+
+    /// No text makes the grammar look at a token more often than this.
+    const LOOKS: u64 = 24;
+
+    #[test]
+    fn work_is_linear_in_the_text() {
+        let many = 5_000;
+        for (head, repeated, tail) in [
+            ("SELECT ", "(a)[", ""),
+            ("SELECT ", "(", ""),
+            ("SELECT ", "(int)", "a FROM t"),
+            ("SELECT JSON DISTINCT ", "(a),", ""),
+            ("SELECT JSON ", "[json[1..2]],", "json[1..2] FROM t"),
+            ("SELECT ", "a+", "a FROM t"),
+            ("SELECT ", "f(a.b[1]),", "a FROM t"),
+            ("SELECT ", "{(a):(b)},", "a FROM t"),
+            ("SELECT a FROM t WHERE ", "(a,b)=(1,2) AND ", "a=1"),
+            ("SELECT a FROM t WHERE a IN (", "(int)1,", "1)"),
+            ("SELECT a FROM t WHERE a IN (", "('x'),", "1)"),
+            ("SELECT a FROM t WHERE a IN (", "{a:{b:1}},", ""),
+            ("SELECT a FROM t WHERE ", "(", ""),
+            ("UPDATE t SET ", "a=a+1,", ""),
+            ("UPDATE t SET ", "a=[1]+a,", "b=1 WHERE k=1"),
+            ("BEGIN BATCH ", "INSERT INTO t (a) VALUES (k.f(1)) ", "APPLY BATCH"),
+            ("CREATE TABLE t (a int PRIMARY KEY", ",b map<int,frozen<list<int>>>", ")"),
+            ("CREATE TABLE t (a int PRIMARY KEY) WITH a=1", " AND b={'a':1}", ""),
+            ("GRANT SELECT", ",SELECT PERMISSION", " ON t TO r"),
+            ("SELECT ", "((((((((((a)))))))))),", "a FROM t"),
+            ("SELECT ", "(a)[(a)[(a)[(a)[(a)[1]]]]],", "a FROM t"),
+        ] {
+            let text = format!("{head}{}{tail}", repeated.repeat(many));
+            let (steps, tokens) = work(&text);
+            assert!(steps <= LOOKS * tokens, "{head}{repeated}{tail}: {steps} for {tokens}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn work_is_linear_in_any_text(parts in proptest::collection::vec(proptest::sample::select(vec![
+            "SELECT ", "JSON ", "DISTINCT ", "(", ")", "[", "]", "{", "}", ":", ",", "a", "f(", "(int)", "'x'", "1",
+            "+", "-", " FROM t", " WHERE ", "=", " AND ", " IN ", "UPDATE t SET ", "..", ".", " AS ", "?", "token",
+        ]), 0..300)) {
+            let (steps, tokens) = work(&format!("SELECT {}", parts.concat()));
+            prop_assert!(steps <= LOOKS * tokens, "{steps} for {tokens}");
+        }
+    }
+
+    #[test]
+    fn common_statements_keep_nothing_of_their_own() {
+        for text in [
+            "SELECT a, b, count(*) FROM ks.t WHERE k = ? AND c > 'it''s' ORDER BY c LIMIT 10",
+            "INSERT INTO ks.t (a, b) VALUES (?, :x) IF NOT EXISTS USING TTL ?",
+            "UPDATE \"Ks\".\"T\" SET a = a + {1}, b[1] = 2, c = {x: 1} WHERE k = 1 IF d IN (1, 2)",
+            "DELETE a[1], b FROM ks.t WHERE k IN ? AND token(k) > 5",
+        ] {
+            let statement = parse(text, &Limits::default()).unwrap();
+            let table = statement.table().unwrap();
+            assert!(
+                matches!(table.name, Cow::Borrowed(_)) && matches!(table.keyspace, Some(Cow::Borrowed(_)))
+            );
+            let functions = match &statement {
+                Statement::Select(select) => &select.functions,
+                Statement::Insert(change) | Statement::Update(change) | Statement::Delete(change) => {
+                    &change.functions
+                }
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(functions.capacity(), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_say_where() {
+        for (text, told) in [
+            ("SELECT a FROM lx.t LIMIT 'x'", "line 1:25 no viable alternative at input ''x''"),
+            ("SELECT a FROM lx.t WHERE k = #k", "line 1:29 no viable alternative at character '#'"),
+            ("DELETE lx.t2 WHERE k=1", "line 1:13 mismatched input 'WHERE' expecting K_FROM"),
+            ("USE lx --", "line 1:7 mismatched character '<EOF>' expecting set null"),
+            ("SELECT a FROM lx.t WHERE k=1.5IF EXISTS", "line 1:30 mismatched input 'IF' expecting EOF"),
+            ("SELECT a\nFROM lx.t\n WHERE ;", "line 3:7 no viable alternative at input ';'"),
+            ("SELECT '\u{1f600}' x FROM t", "line 1:12 mismatched input 'x' expecting K_FROM"),
+            ("SELECT", "line 0:-1 no viable alternative at input '<EOF>'"),
+            ("", "line 0:-1 no viable alternative at input '<EOF>'"),
+            ("CREATE KEYSPACE ? WITH a = 1", "line 1:16 Bind variables cannot be used for keyspace names"),
+        ] {
+            assert_eq!(parse(text, &Limits::default()).unwrap_err().to_string(), told, "{text:?}");
+        }
+        let long = format!("SELECT a FROM t '{}'", "x".repeat(1000));
+        assert!(parse(&long, &Limits::default()).unwrap_err().to_string().len() < 200);
+        let deep = "SELECT a FROM t WHERE a = 1+1+1+1+1+1+1+1+1+1+1+1";
+        assert_eq!(
+            parse(deep, &Limits::default()).unwrap_err().to_string(),
+            "cqlgate reads no more than 10 arithmetic operators in one value"
+        );
     }
 }
