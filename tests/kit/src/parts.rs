@@ -17,9 +17,8 @@ pub fn java() -> Result<PathBuf> {
         .stdin(Stdio::null())
         .output()
         .map_err(|e| Trouble::new(format!("java does not start ({e}): install a JDK 17")))?;
-    // The first line reads: openjdk version "17.0.15" 2025-04-15
     let text = String::from_utf8_lossy(&version.stderr);
-    match text.split('"').nth(1).and_then(|v| v.split('.').next()) {
+    match major_version(&text) {
         Some("17") => Ok(java),
         other => Err(Trouble::new(format!(
             "java is version {}, Cassandra 5.0 needs 17: install a JDK 17 (Debian: apt-get install \
@@ -61,4 +60,30 @@ fn missing(program: &str, what: &str, package: &str) -> Trouble {
 /// A program on the path.
 pub fn on_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// The major version of a Java, from what `java -version` prints.
+fn major_version(printed: &str) -> Option<&str> {
+    printed.split('"').nth(1)?.split('.').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_part_is_named_with_the_way_to_get_it() {
+        let trouble = missing("mvn", "Maven", "maven").to_string();
+        assert_eq!(trouble, "mvn is missing: install Maven (Debian: apt-get install maven)");
+        assert_eq!(on_path("no-such-program-anywhere"), None);
+        assert!(on_path("sh").is_some());
+    }
+
+    #[test]
+    fn javas_are_told_apart() {
+        assert_eq!(major_version("openjdk version \"17.0.15\" 2025-04-15\n"), Some("17"));
+        assert_eq!(major_version("java version \"1.8.0_402\""), Some("1"));
+        assert_eq!(major_version("openjdk version \"21\" 2023-09-19"), Some("21"));
+        assert_eq!(major_version("no java"), None);
+    }
 }

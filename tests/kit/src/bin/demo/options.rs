@@ -98,3 +98,57 @@ impl Options {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Option<Options>> {
+        Options::parse(args.iter().map(ToString::to_string))
+    }
+
+    #[test]
+    fn nothing_has_to_be_said() {
+        let options = parse(&[]).unwrap().unwrap();
+        assert!(options.cluster.is_none() && !options.tour_only);
+        assert_eq!(
+            options.listen.map(|addr| addr.to_string()),
+            ["127.0.0.1:9042", "127.0.0.1:8480", "127.0.0.1:8481"]
+        );
+    }
+
+    #[test]
+    fn a_cluster_of_the_readers_own() {
+        let file = std::env::temp_dir().join(format!("cqlgate-demo-options-{}", std::process::id()));
+        std::fs::write(&file, "se cret\r\n").unwrap();
+        let file_name = file.to_str().unwrap();
+        let args = ["--", "--cassandra", "db:9042", "--username", "me", "--password-file", file_name];
+        let cluster = parse(&args).unwrap().unwrap().cluster.unwrap();
+        assert_eq!((cluster.contact_point, cluster.password), ("db:9042".into(), "se cret".into()));
+        std::fs::remove_file(file).unwrap();
+        parse(&["--cassandra", "db", "--username", "me", "--password-file", "/dev/null"]).unwrap_err();
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for args in [
+            &["--cassandra", "db:9042"][..],
+            &["--cql-port"],
+            &["--cql-port", "70000"],
+            &["--nonsense"],
+            &["--cassandra", "db:1", "--username", "u", "--password-file", "/no/such/file"],
+        ] {
+            assert!(parse(args).is_err(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_a_way_out() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let options =
+            parse(&["--scim-port", &taken.port().to_string(), "--cql-port", "0", "--admin-port", "0"]);
+        let trouble = options.unwrap().unwrap().check_ports().unwrap_err().to_string();
+        assert!(trouble.starts_with(&format!("port {} of 127.0.0.1 is taken", taken.port())), "{trouble}");
+        assert!(trouble.contains("--scim-port"), "{trouble}");
+    }
+}
