@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_named_with_a_way_out() {
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let taken = listener.local_addr().unwrap();
         let options =
             parse(&["--scim-port", &taken.port().to_string(), "--cql-port", "0", "--admin-port", "0"]);
         let trouble = options.unwrap().unwrap().check_ports().unwrap_err().to_string();
