@@ -120,7 +120,7 @@ impl Kind {
         }
     }
 
-    /// Whether [`crate::cql::needs`] knows what the statement needs. Others are refused.
+    /// Whether [`crate::cql::needs()`] knows what the statement needs. Others are refused.
     pub const fn is_judged(self) -> bool {
         matches!(
             self,

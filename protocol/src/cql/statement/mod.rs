@@ -1,7 +1,7 @@
 //! The grammar of CQL as Cassandra 5.0 has it, one file a family.
 //!
 //! In: a text. Out: one [`Statement`], parsed to the end of the text, or a [`ParseError`]. The parsers
-//! are `nom` parsers over a [`cursor`] of tokens; they look ahead instead of trying twice, so their time
+//! are `nom` parsers over a cursor of tokens; they look ahead instead of trying twice, so their time
 //! is linear in the text, and every nesting has a bound.
 //!
 //! Where Cassandra's own grammar decides by trying, the reading here is the same or the text is refused;
