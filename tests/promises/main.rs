@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod durability;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod kit;
