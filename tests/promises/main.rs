@@ -10,6 +10,8 @@ mod house;
 #[cfg(test)]
 mod kit;
 #[cfg(test)]
+mod operating;
+#[cfg(test)]
 mod status_page;
 #[cfg(test)]
 mod upstream;

@@ -169,11 +169,16 @@ impl Process {
         if status.success() { Ok(()) } else { Err(Trouble::new(format!("{} took no {signal}", self.name))) }
     }
 
-    /// Waits until it has ended by itself; its exit code (128 + the signal that ended it).
+    /// Waits until it has ended by itself and all that it printed is here; its exit code (128 + the signal
+    /// that ended it).
     pub async fn ended(&self, limit: Duration) -> Result<i32> {
-        let mut exit = self.exit.clone();
-        let waited = tokio::time::timeout(limit, exit.wait_for(Option::is_some)).await;
-        match waited {
+        let (mut exit, mut silent) = (self.exit.clone(), self.silent.clone());
+        let ending = async {
+            let code = exit.wait_for(Option::is_some).await.map(|code| *code);
+            let _ = silent.wait_for(|silent| *silent).await;
+            code
+        };
+        match tokio::time::timeout(limit, ending).await {
             Ok(Ok(code)) => Ok(code.unwrap_or(-1)),
             Ok(Err(_)) => Err(Trouble::new(format!("the supervisor of {} is gone", self.name))),
             Err(_) => Err(self.trouble(&format!("{} still runs after {limit:?}", self.name))),

@@ -1,7 +1,8 @@
 //! Temporary folders that are gone afterwards, whatever ended the process that made them.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -46,10 +47,12 @@ impl Scratch {
         &self.path
     }
 
-    /// Writes a file in it.
+    /// Writes a file in it that only this user can read: some are secrets, and programs look.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf> {
         let path = self.path.join(name);
-        std::fs::write(&path, content).during(format!("writing {}", path.display()))?;
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(content.as_ref()))
+            .during(format!("writing {}", path.display()))?;
         Ok(path)
     }
 }

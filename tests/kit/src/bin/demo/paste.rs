@@ -1,11 +1,9 @@
 //! What the reader can try while everything is up.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cqlgate_testkit::place;
-use cqlgate_testkit::trouble::{During, Result};
+use cqlgate_testkit::trouble::Result;
 use serde_json::json;
 
 use crate::house::{House, KEYSPACE};
@@ -60,11 +58,9 @@ pub(crate) async fn print(house: &House) -> Result<()> {
 }
 
 /// A credentials file as cqlsh reads it: so the token is in no list of processes and in no history.
-fn credentials(house: &House, who: &str) -> Result<std::path::PathBuf> {
+fn credentials(house: &House, who: &str) -> Result<PathBuf> {
     let text = format!("[plain_text_auth]\nusername = token\npassword = {}\n", house.token(who));
-    let file = house.files.write(&format!("{who}.credentials"), text)?;
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).during("protecting a credentials file")?;
-    Ok(file)
+    house.files.write(&format!("{who}.credentials"), text)
 }
 
 fn shorter(path: &Path) -> String {
