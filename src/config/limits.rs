@@ -31,7 +31,7 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections of one HTTP listener.
 pub const HTTP_CONNECTIONS: usize = 512;
 /// From the first byte of a request to the end of its headers; also how long an idle connection is kept.
-pub const HTTP_HEADERS: Duration = Duration::from_secs(60);
+pub const HTTP_HEADERS: Duration = Duration::from_mins(1);
 
 // === A session ===
 
@@ -52,7 +52,7 @@ pub const BATCH_CHILDREN: usize = 1000;
 /// A write that makes no progress for this long ends the session.
 pub const WRITE_STALL: Duration = Duration::from_secs(30);
 /// A session ends at most this long before its token does, so that a pool does not come back all at once.
-pub const EXPIRY_JITTER: Duration = Duration::from_secs(60);
+pub const EXPIRY_JITTER: Duration = Duration::from_mins(1);
 /// The longest life of a session, whatever its token says.
 pub const SESSION_LIFE: Duration = Duration::from_hours(12);
 /// How long what is in flight may still take when a session ends because its token expired.
@@ -166,7 +166,7 @@ pub const SCIM_VALUES: usize = 1000;
 /// Operations of one PATCH: the largest known client sends 2,500 at once.
 pub const SCIM_OPERATIONS: usize = 5000;
 /// A body has to be there within this time.
-pub const SCIM_BODY_TIME: Duration = Duration::from_secs(60);
+pub const SCIM_BODY_TIME: Duration = Duration::from_mins(1);
 /// Requests to SCIM that are worked on at once; each may hold a whole body in memory.
 pub const SCIM_REQUESTS: usize = 16;
 /// A PATCH of a group with more members than this is answered without its body.
