@@ -101,6 +101,20 @@ impl Peer {
         }
     }
 
+    /// The next `n` bytes, whatever they are.
+    pub async fn exactly(&mut self, n: usize) -> Result<Vec<u8>> {
+        while self.buffer.len() < n {
+            let read = timeout(self.limit, self.io.read_buf(&mut self.buffer))
+                .await
+                .map_err(|_| Trouble::new(format!("no answer within {:?}", self.limit)))?
+                .during("reading")?;
+            if read == 0 {
+                return Err(Trouble::new("the connection was closed"));
+            }
+        }
+        Ok(self.buffer.drain(..n).collect())
+    }
+
     /// The next envelope, which must be there.
     pub async fn answer(&mut self) -> Result<Envelope> {
         self.next().await?.ok_or_else(|| Trouble::new("the connection was closed"))
