@@ -1,4 +1,4 @@
-//! From the first byte to AUTH_SUCCESS, as a server whose highest version is 4 does it.
+//! From the first byte to `AUTH_SUCCESS`, as a server whose highest version is 4 does it.
 //!
 //! ```text
 //!   Established ── STARTUP / AUTHENTICATE ──> Authenticating ── AUTH_RESPONSE / AUTH_SUCCESS ──> (session)
@@ -28,7 +28,7 @@ pub(super) struct Welcome {
     pub who: Authenticated,
     /// Driver name and version, as it says; may be empty.
     pub driver: Arc<str>,
-    /// What came behind AUTH_RESPONSE.
+    /// What came behind `AUTH_RESPONSE`.
     pub rest: BytesMut,
 }
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cqlgate_protocol::cql::{ParseError, Refusal};
+use cqlgate_protocol::cql::{Kind, ParseError, Refusal};
 use cqlgate_protocol::wire::request::{self, Batch, Child, Execute, Options, Query, Register};
 use cqlgate_protocol::wire::{ErrorCode, Flags, Header, Opcode, Version, WireError, response};
 
@@ -92,7 +92,7 @@ pub(super) struct Judge<'s> {
     stamp: Stamp,
     grants: Grants,
     schema: Arc<SchemaSnapshot>,
-    /// The keyspace in force; it comes from Set_keyspace only.
+    /// The keyspace in force; it comes from `Set_keyspace` only.
     pub(super) keyspace: Option<Arc<str>>,
     prepared: HashMap<[u8; 16], Slot>,
     tried: Tried,
@@ -474,27 +474,18 @@ impl<'s> Judge<'s> {
     fn local(&self, table: LocalTable, classified: &Classified, from: &From<'_>) -> Vec<u8> {
         let row = self.context.upstream.local_row();
         let view = local::View { row: &row, advertised: self.advertised };
-        match &from.options {
-            Some(options) => {
-                local::answer(table, &classified.text, &view, options, self.version, from.stream)
-            }
-            None => {
-                let (answer, id) = local::prepare(table, classified, &view, self.version, from.stream);
-                if let Some(id) = id {
-                    // Booked like any other; an id that stands for another text already is refused there.
-                    let booked = self.context.upstream.prepared().book(
-                        id,
-                        &classified.text,
-                        classified.keyspace.as_ref(),
-                    );
-                    if let Err(error) = booked {
-                        let text = error.to_string();
-                        return response::error(self.version, from.stream, ErrorCode::Invalid, &text);
-                    }
-                }
-                answer
+        if let Some(options) = &from.options {
+            return local::answer(table, &classified.text, &view, options, self.version, from.stream);
+        }
+        let (answer, id) = local::prepare(table, classified, &view, self.version, from.stream);
+        if let Some(id) = id {
+            // Booked like any other; an id that stands for another text already is refused there.
+            let ids = self.context.upstream.prepared();
+            if let Err(error) = ids.book(id, &classified.text, classified.keyspace.as_ref()) {
+                return response::error(self.version, from.stream, ErrorCode::Invalid, &error.to_string());
             }
         }
+        answer
     }
 
     fn record(&mut self, event: Event) -> Result<(), Verdict> {
@@ -525,7 +516,7 @@ impl<'s> Judge<'s> {
             client: Some(self.client),
             who: Some(Arc::clone(&self.who)),
             driver: Some(Arc::clone(&self.driver)),
-            statement: classified.kind.map(|kind| kind.as_str()),
+            statement: classified.kind.map(Kind::as_str),
             text: Some(Arc::clone(&classified.text)),
             keyspace: classified.keyspace.clone(),
             resources,

@@ -172,7 +172,7 @@ impl<'s> Relay<'s> {
         loop {
             self.take_over()?;
             let mut moved = self.poll_steps(cx)?;
-            moved |= self.judge_buffered()?;
+            moved |= self.judge_buffered();
             moved |= self.poll_forward(cx)?;
             moved |= self.poll_read_client(cx)?;
             moved |= self.poll_read_node(cx)?;
@@ -286,7 +286,7 @@ impl<'s> Relay<'s> {
     // === Requests ===
 
     /// Judges whole envelopes behind the run until one has to wait.
-    fn judge_buffered(&mut self) -> Result<bool, End> {
+    fn judge_buffered(&mut self) -> bool {
         let mut moved = false;
         if self.waits_for_idle && self.inflight.is_empty() && self.inbound.run.is_empty() {
             self.waits_for_idle = false;
@@ -294,7 +294,7 @@ impl<'s> Relay<'s> {
         while self.may_judge() && !self.inbound.discarding() {
             let at = self.inbound.run.len();
             let Some(header) = self.inbound.buffer.get(at..).and_then(Header::parse) else { break };
-            if !self.check_framing(&header, at)? {
+            if !self.check_framing(&header, at) {
                 moved = true;
                 continue;
             }
@@ -308,7 +308,8 @@ impl<'s> Relay<'s> {
             };
             if let Err(error) = self.inflight.check(header.stream) {
                 let answer = protocol_error(self.judge.version, header.stream, &error.to_string());
-                return self.say_farewell(&answer, error.to_string()).map(|()| true);
+                self.say_farewell(&answer, error.to_string());
+                return true;
             }
             let length = envelope.length;
             moved = true;
@@ -337,7 +338,7 @@ impl<'s> Relay<'s> {
                 Verdict::Wait(wait) => self.step = Some(step::wait(self.context, wait)),
             }
         }
-        Ok(moved)
+        moved
     }
 
     fn may_judge(&self) -> bool {
@@ -357,7 +358,7 @@ impl<'s> Relay<'s> {
     }
 
     /// Can the bytes at `at` be read as an envelope of this connection? False: they were dealt with.
-    fn check_framing(&mut self, header: &Header, at: usize) -> Result<bool, End> {
+    fn check_framing(&mut self, header: &Header, at: usize) -> bool {
         let version = self.version();
         if header.known_version() != Some(version) {
             let got = match header.known_version() {
@@ -368,42 +369,34 @@ impl<'s> Relay<'s> {
                 "Invalid message version. Got {got} but previous messages on this connection had version {version}"
             );
             let answer = protocol_error(version, header.stream, &text);
-            if header.known_version().is_none() {
+            match header.body_length(limits::ENVELOPE) {
+                Some(length) if header.known_version().is_some() => {
+                    self.outbound.answer(&answer);
+                    self.inbound.discard(at, HEADER_LENGTH + length);
+                }
                 // Its header may be of another length: nothing behind it can be trusted.
-                return self.say_farewell(&answer, text).map(|()| false);
+                _ => self.say_farewell(&answer, text),
             }
-            let Some(length) = header.body_length(limits::ENVELOPE) else {
-                return self.say_farewell(&answer, text).map(|()| false);
-            };
-            self.outbound.answer(&answer);
-            self.inbound.discard(at, HEADER_LENGTH + length);
-            return Ok(false);
+            return false;
         }
         if header.body_length(limits::ENVELOPE).is_some() {
-            return Ok(true);
+            return true;
         }
-        match usize::try_from(header.length) {
-            Ok(length) => {
-                let text = format!(
-                    "Request is too big: length {length} exceeds maximum allowed length {}.",
-                    limits::ENVELOPE
-                );
-                self.outbound.answer(&response::error(version, header.stream, ErrorCode::Invalid, &text));
-                self.inbound.discard(at, HEADER_LENGTH + length);
-                Ok(false)
-            }
-            Err(_) => {
-                let text = format!("Invalid value for envelope header body length field: {}", header.length);
-                let answer = protocol_error(version, header.stream, &text);
-                self.say_farewell(&answer, text).map(|()| false)
-            }
+        if let Ok(length) = usize::try_from(header.length) {
+            let most = limits::ENVELOPE;
+            let text = format!("Request is too big: length {length} exceeds maximum allowed length {most}.");
+            self.outbound.answer(&response::error(version, header.stream, ErrorCode::Invalid, &text));
+            self.inbound.discard(at, HEADER_LENGTH + length);
+        } else {
+            let text = format!("Invalid value for envelope header body length field: {}", header.length);
+            self.say_farewell(&protocol_error(version, header.stream, &text), text);
         }
+        false
     }
 
-    fn say_farewell(&mut self, answer: &[u8], reason: String) -> Result<(), End> {
+    fn say_farewell(&mut self, answer: &[u8], reason: String) {
         self.outbound.answer(answer);
         self.farewell = Some((End::Protocol(reason), Instant::now() + FAREWELL));
-        Ok(())
     }
 
     fn register(&mut self, register: Register) {

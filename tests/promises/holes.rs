@@ -74,7 +74,8 @@ async fn nothing_overtakes_a_use() {
     }
     connection.query(&format!("USE {here}")).await.unwrap();
     let prepared_use = connection.prepare(&format!("USE {here}")).await.unwrap();
-    let select = |stream| Envelope::request(stream, opcode::QUERY, Body::query("SELECT v FROM t WHERE k = 1"));
+    let select =
+        |stream| Envelope::request(stream, opcode::QUERY, Body::query("SELECT v FROM t WHERE k = 1"));
     let peer = connection.peer();
     for _ in 0..20 {
         // 20 SELECTs, USE there, 20 SELECTs, prepared USE here: one write.

@@ -65,11 +65,17 @@ async fn what_is_permitted_passes_and_the_rest_is_refused_in_cassandras_codes() 
         ("DELETE FROM $ks.hidden WHERE k = 1", 0x2100),
         ("TRUNCATE TABLE $ks.hidden", 0x2100),
         ("INSERT INTO $ks.base (k, v) VALUES (1, 1)", 0x2100),
-        ("BEGIN BATCH INSERT INTO $ks.open (k) VALUES (1); DELETE FROM $ks.hidden WHERE k = 1; APPLY BATCH", 0x2100),
+        (
+            "BEGIN BATCH INSERT INTO $ks.open (k) VALUES (1); DELETE FROM $ks.hidden WHERE k = 1; APPLY BATCH",
+            0x2100,
+        ),
         ("CREATE TABLE $ks.more (k int PRIMARY KEY)", 0x2100),
         ("DROP TABLE $ks.open", 0x2100),
         ("DROP TABLE IF EXISTS $ks.hidden", 0x2100),
-        ("CREATE KEYSPACE other WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}", 0x2100),
+        (
+            "CREATE KEYSPACE other WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+            0x2100,
+        ),
         ("DROP KEYSPACE $ks", 0x2100),
         ("SELECT * FROM system_auth.roles", 0x2100),
         ("SELECT * FROM system_views.clients", 0x2100),
@@ -103,7 +109,8 @@ async fn what_is_permitted_passes_and_the_rest_is_refused_in_cassandras_codes() 
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    let rows = world.node.superuser().await.unwrap().rows(&world.cql("SELECT v FROM $ks.hidden")).await.unwrap();
+    let rows =
+        world.node.superuser().await.unwrap().rows(&world.cql("SELECT v FROM $ks.hidden")).await.unwrap();
     assert_eq!(rows.texts("v"), ["untouched"]);
 }
 
@@ -138,7 +145,8 @@ async fn a_table_cannot_be_hidden_in_a_text() {
         let text = world.cql(text);
         assert_eq!(codes(&mut connection, &text).await, (0, 0), "{text}");
     }
-    let rows = world.node.superuser().await.unwrap().rows(&world.cql("SELECT v FROM $ks.hidden")).await.unwrap();
+    let rows =
+        world.node.superuser().await.unwrap().rows(&world.cql("SELECT v FROM $ks.hidden")).await.unwrap();
     assert_eq!(rows.texts("v"), ["untouched"]);
 }
 

@@ -6,13 +6,25 @@ mod browser;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
+mod holes;
+#[cfg(test)]
 mod house;
+#[cfg(test)]
+mod judging;
 #[cfg(test)]
 mod kit;
 #[cfg(test)]
+<<<<<<< HEAD
 mod operating;
+=======
+mod protocol;
+#[cfg(test)]
+mod revocation;
+>>>>>>> 0018344 (Promises: the gateway's own tables, revocation; sessions clean under clippy)
 #[cfg(test)]
 mod status_page;
+#[cfg(test)]
+mod system_tables;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]

@@ -58,8 +58,7 @@ async fn supported_lists_two_versions_and_no_compression() {
     let world = World::new("supported", &[], "").await;
     for version in [3, 4] {
         let mut peer = Peer::connect(world.gateway.cql_addr()).await.unwrap();
-        let answer =
-            peer.ask(&Envelope::request(1, opcode::OPTIONS, []).version(version)).await.unwrap();
+        let answer = peer.ask(&Envelope::request(1, opcode::OPTIONS, []).version(version)).await.unwrap();
         assert_eq!((answer.opcode, answer.version), (opcode::SUPPORTED, version | 0x80));
         let map = Reader::new(&answer.body).string_multimap().unwrap();
         let of = |key: &str| map.iter().find(|(k, _)| k == key).unwrap().1.clone();
@@ -227,8 +226,13 @@ async fn a_request_that_is_too_big_is_dropped_and_the_next_is_answered() {
 
 #[tokio::test]
 async fn a_request_may_come_in_any_pieces() {
-    let world = World::new("pieces", &["CREATE TABLE $ks.t (k int PRIMARY KEY, v blob)"], "
-        GRANT SELECT, MODIFY ON KEYSPACE $ks TO GROUP \"readers\";").await;
+    let world = World::new(
+        "pieces",
+        &["CREATE TABLE $ks.t (k int PRIMARY KEY, v blob)"],
+        "
+        GRANT SELECT, MODIFY ON KEYSPACE $ks TO GROUP \"readers\";",
+    )
+    .await;
     let alice = world.person("alice").await;
     world.group("readers", &[&alice]).await;
     let mut connection = world.connect("alice").await;

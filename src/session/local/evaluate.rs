@@ -1,5 +1,7 @@
 //! A SELECT over rows in memory: projection, aliases, `count(*)`, equality, IN, LIMIT.
 
+use std::borrow::Cow;
+
 use cqlgate_protocol::cql::statement::{Operator, Select, Selection, SelectorExpr, Subject, Term};
 use cqlgate_protocol::wire::read::Value;
 use cqlgate_protocol::wire::request::Values;
@@ -75,7 +77,7 @@ impl<'a> Selected<'a> {
                         SelectorExpr::CountAll => ("count".to_owned(), Output::Count),
                         _ => return Err(unsupported(selector.text)),
                     };
-                    outputs.push((selector.alias.map_or(name, |alias| alias.into_owned()), output));
+                    outputs.push((selector.alias.map_or(name, Cow::into_owned), output));
                 }
             }
         }
