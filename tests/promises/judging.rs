@@ -9,7 +9,7 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE $ks.secret (k int PRIMARY KEY, v text, w text MASKED WITH mask_default())",
     "CREATE TABLE $ks.hidden (k int PRIMARY KEY, v text)",
     "CREATE TABLE $ks.base (k int PRIMARY KEY, v int)",
-    "CREATE MATERIALIZED VIEW $ks.view AS SELECT * FROM $ks.base WHERE v IS NOT NULL AND k IS NOT NULL PRIMARY KEY (v, k)",
+    "CREATE MATERIALIZED VIEW $ks.by_v AS SELECT * FROM $ks.base WHERE v IS NOT NULL AND k IS NOT NULL PRIMARY KEY (v, k)",
     "CREATE FUNCTION $ks.f (x int) CALLED ON NULL INPUT RETURNS int LANGUAGE java AS 'return x;'",
     "INSERT INTO $ks.hidden (k, v) VALUES (1, 'untouched')",
 ];
@@ -18,7 +18,7 @@ const SCHEMA: &[&str] = &[
 const POLICY: &str = "
     GRANT SELECT, MODIFY ON TABLE $ks.open TO GROUP \"team\";
     GRANT SELECT ON TABLE $ks.base TO GROUP \"team\";
-    GRANT SELECT ON TABLE $ks.view TO EVERYONE;
+    GRANT SELECT ON TABLE $ks.by_v TO EVERYONE;
     GRANT SELECT, MODIFY ON TABLE $ks.secret TO GROUP \"team\";
 ";
 
@@ -56,7 +56,7 @@ async fn what_is_permitted_passes_and_the_rest_is_refused_in_cassandras_codes() 
         ("BEGIN BATCH INSERT INTO $ks.open (k) VALUES (1); DELETE FROM $ks.open WHERE k = 2; APPLY BATCH", 0),
         ("TRUNCATE $ks.open", 0),
         ("SELECT count(*), max(k) FROM $ks.base", 0),
-        ("SELECT * FROM $ks.view", 0),
+        ("SELECT * FROM $ks.by_v", 0),
         ("SELECT keyspace_name FROM system_schema.keyspaces", 0),
         // Not granted.
         ("SELECT * FROM $ks.hidden", 0x2100),
