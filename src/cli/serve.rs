@@ -174,9 +174,11 @@ impl Gateway {
         tasks.spawn(async move {
             authenticator.run(async { tls::http::stopped(&mut until).await }).await;
         });
+        tasks.spawn(on_hangup(audit.clone(), contexts.clone())?);
         for cluster in clusters {
             let context = cluster.context;
-            tasks.spawn(follow_policy(directory.clone(), contexts.clone(), Arc::clone(&context.policies)));
+            let follow = follow_policy(directory.clone(), contexts.clone(), Arc::clone(&context.policies));
+            tasks.spawn(follow);
             tasks.spawn(Arc::clone(&context.policies).watch());
             info!(cluster = &*context.name, address = %context.config.listen, "CQL listener");
             tasks.spawn(accept::serve(context, cluster.listener, cluster.tls, stopping.clone()));
@@ -290,7 +292,30 @@ async fn follow_policy(directory: Directory, contexts: Vec<Arc<Context>>, polici
         if let Err(error) = pin_names(&directory, &contexts).await {
             error!(%error, "the names of the new policy could not be pinned");
         }
+        // Whoever looked between the new policy and its pins looks again.
+        if let Some(context) = contexts.first() {
+            context.registry.refresh_all();
+        }
     }
+}
+
+/// SIGHUP: log files have been moved away, policies are to be read now and not at the next look.
+fn on_hangup(
+    audit: Audit,
+    contexts: Vec<Arc<Context>>,
+) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            audit.reopen();
+            for context in &contexts {
+                let policies = Arc::clone(&context.policies);
+                // It reads files; what it finds is logged there.
+                let _ = tokio::task::spawn_blocking(move || policies.reload()).await;
+            }
+        }
+    })
 }
 
 /// A panic ends one task; it is counted and logged, and it must never happen.

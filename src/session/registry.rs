@@ -181,6 +181,14 @@ impl Registry {
         sessions
     }
 
+    /// Has every session look at directory and policy anew, without waiting for it.
+    pub fn refresh_all(&self) {
+        for handle in self.handles(|_| true) {
+            handle.revision.fetch_add(1, Ordering::AcqRel);
+            handle.changed.notify_one();
+        }
+    }
+
     /// Tells the sessions of these people, and waits until each has acknowledged or is gone.
     async fn revoke(&self, people: &[(Arc<str>, Arc<str>)]) {
         let concerned = self.handles(|handle| match handle.who.principal() {

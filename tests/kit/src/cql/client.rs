@@ -221,9 +221,14 @@ pub(super) fn result(envelope: &Envelope) -> Result<Answer, CqlError> {
             3 => Answer::SetKeyspace(body.string()?),
             4 => Answer::Prepared(Prepared { id: body.short_bytes()?.to_vec() }),
             5 => {
-                let mut words = Vec::new();
-                while body.rest().len() >= 2 {
-                    words.push(body.string()?);
+                let mut words = vec![body.string()?, body.string()?, body.string()?];
+                match words.get(1).map(String::as_str) {
+                    Some("KEYSPACE") => {}
+                    Some("FUNCTION" | "AGGREGATE") => {
+                        words.push(body.string()?);
+                        words.extend(body.string_list()?);
+                    }
+                    _ => words.push(body.string()?),
                 }
                 Answer::SchemaChange(words)
             }
