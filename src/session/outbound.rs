@@ -8,7 +8,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BytesMut};
 use cqlgate_protocol::wire::{HEADER_LENGTH, Header};
@@ -33,6 +33,8 @@ pub(super) struct Outbound {
     own: BytesMut,
     /// An envelope has to be seen whole and is this long.
     wanted: usize,
+    /// What was written may still stand in the buffer of TLS.
+    unflushed: bool,
 }
 
 /// The next envelope of the node.
@@ -55,7 +57,7 @@ impl Outbound {
 
     /// Is there nothing that could be written now?
     pub(super) fn is_flushed(&self) -> bool {
-        self.own.is_empty() && self.ready == 0 && self.mid == 0
+        self.own.is_empty() && self.ready == 0 && self.mid == 0 && !self.unflushed
     }
 
     /// Has the node said nothing that was not passed on?
@@ -150,14 +152,22 @@ impl Outbound {
             };
             match polled {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(_)) => wrote = true,
+                Poll::Ready(Ok(_)) => {
+                    wrote = true;
+                    self.unflushed = true;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending if wrote => break,
                 Poll::Pending => return Poll::Pending,
             }
         }
-        if wrote {
-            ready!(Pin::new(client).poll_flush(cx))?;
+        if self.unflushed {
+            match Pin::new(client).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if wrote => {}
+                Poll::Pending => return Poll::Pending,
+            }
         }
         Poll::Ready(Ok(wrote))
     }

@@ -103,6 +103,8 @@ struct Relay<'s> {
     waits_for_idle: bool,
     /// A USE went over this lease: it is not as good as new any more.
     used: bool,
+    /// Bytes for the node may still stand in the buffer of TLS.
+    unflushed: bool,
     /// Answers that wait for the schema cache.
     held: Vec<Step<'s, (i16, Vec<u8>)>>,
     events: Option<Step<'static, (broadcast::Receiver<SchemaChange>, Option<SchemaChange>)>>,
@@ -145,6 +147,7 @@ impl<'s> Relay<'s> {
             barrier: false,
             waits_for_idle: false,
             used: false,
+            unflushed: false,
             held: Vec::new(),
             events: None,
             farewell: None,
@@ -410,7 +413,7 @@ impl<'s> Relay<'s> {
     /// Writes the run to the node, over a lease that is taken now if there is none.
     fn poll_forward(&mut self, cx: &mut Cx<'_>) -> Result<bool, End> {
         if self.inbound.run.is_empty() {
-            return Ok(false);
+            return self.poll_flush_node(cx).map(|()| false);
         }
         let Some(node) = &mut self.node else {
             if self.leasing.is_some() {
@@ -435,7 +438,7 @@ impl<'s> Relay<'s> {
             Poll::Ready(Ok(n)) => {
                 self.stalled = None;
                 self.inbound.wrote(n);
-                let _ = Pin::new(node.stream()).poll_flush(cx).map_err(End::Node)?;
+                self.unflushed = true;
                 Ok(true)
             }
             Poll::Ready(Err(error)) => Err(End::Node(error)),
@@ -444,6 +447,16 @@ impl<'s> Relay<'s> {
                 Ok(false)
             }
         }
+    }
+
+    /// What was written may still stand in the buffer of TLS.
+    fn poll_flush_node(&mut self, cx: &mut Cx<'_>) -> Result<(), End> {
+        if self.unflushed
+            && let Some(node) = &mut self.node
+        {
+            self.unflushed = Pin::new(node.stream()).poll_flush(cx).map_err(End::Node)?.is_pending();
+        }
+        Ok(())
     }
 
     fn poll_read_client(&mut self, cx: &mut Cx<'_>) -> Result<bool, End> {
@@ -632,6 +645,7 @@ impl<'s> Relay<'s> {
         }
         let as_good_as_new = matches!(end, End::ClientClosed | End::TokenExpired | End::LifeOver)
             && !self.used
+            && !self.unflushed
             && self.inflight.is_empty()
             && self.inbound.run.is_empty()
             && self.outbound.is_empty();
