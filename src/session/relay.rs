@@ -66,6 +66,17 @@ pub(super) async fn run(
     relay.finish(end).await
 }
 
+/// USE is a barrier on both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Barrier {
+    /// No USE is on its way.
+    Open,
+    /// One waits until nothing is in flight; nothing behind it is looked at.
+    WaitsForIdle,
+    /// One is on its way: nothing behind it goes before its answer.
+    InFlight,
+}
+
 /// What an answer that is looked into says.
 enum Seen {
     Prepared(Option<[u8; 16]>),
@@ -97,10 +108,8 @@ struct Relay<'s> {
     inflight: InFlight,
     /// The envelope behind the run waits for this.
     step: Option<Step<'s, Done>>,
-    /// A USE is on its way: nothing behind it goes before its answer.
-    barrier: bool,
-    /// A USE waits until nothing is in flight.
-    waits_for_idle: bool,
+    /// How far a USE is.
+    barrier: Barrier,
     /// A USE went over this lease: it is not as good as new any more.
     used: bool,
     /// Bytes for the node may still stand in the buffer of TLS.
@@ -144,8 +153,7 @@ impl<'s> Relay<'s> {
             outbound: Outbound::default(),
             inflight: InFlight::default(),
             step: None,
-            barrier: false,
-            waits_for_idle: false,
+            barrier: Barrier::Open,
             used: false,
             unflushed: false,
             held: Vec::new(),
@@ -204,7 +212,7 @@ impl<'s> Relay<'s> {
                 started = Some(at);
             } else if at >= written {
                 if self.inflight.kind(stream) == Some(Awaited::Use) {
-                    self.barrier = false;
+                    self.barrier = Barrier::Open;
                 }
                 self.inflight.end(stream);
             }
@@ -291,8 +299,9 @@ impl<'s> Relay<'s> {
     /// Judges whole envelopes behind the run until one has to wait.
     fn judge_buffered(&mut self) -> bool {
         let mut moved = false;
-        if self.waits_for_idle && self.inflight.is_empty() && self.inbound.run.is_empty() {
-            self.waits_for_idle = false;
+        let idle = self.inflight.is_empty() && self.inbound.run.is_empty();
+        if self.barrier == Barrier::WaitsForIdle && idle {
+            self.barrier = Barrier::Open;
         }
         while self.may_judge() && !self.inbound.discarding() {
             let at = self.inbound.run.len();
@@ -321,7 +330,7 @@ impl<'s> Relay<'s> {
                     // Nothing of the session may be in flight when the keyspace changes. Judged again then,
                     // but recorded once.
                     self.judge.recorded(audit::Verdict::Permitted, None);
-                    self.waits_for_idle = true;
+                    self.barrier = Barrier::WaitsForIdle;
                     break;
                 }
                 Verdict::Forward { permit, awaited, preparing } => {
@@ -329,7 +338,9 @@ impl<'s> Relay<'s> {
                         Some(preparing) => self.inflight.begin_prepare(header.stream, preparing),
                         None => self.inflight.begin(header.stream, awaited),
                     }
-                    self.barrier |= awaited == Awaited::Use;
+                    if awaited == Awaited::Use {
+                        self.barrier = Barrier::InFlight;
+                    }
                     self.inbound.run.push(length, permit);
                     self.judge.consumed();
                 }
@@ -346,8 +357,7 @@ impl<'s> Relay<'s> {
 
     fn may_judge(&self) -> bool {
         self.step.is_none()
-            && !self.barrier
-            && !self.waits_for_idle
+            && self.barrier == Barrier::Open
             && self.farewell.is_none()
             && self.draining.is_none()
             && !self.outbound.is_full()
@@ -532,7 +542,7 @@ impl<'s> Relay<'s> {
                     self.judge.keyspace = Some(keyspace);
                 }
                 self.used = true;
-                self.barrier = false;
+                self.barrier = Barrier::Open;
                 self.inflight.end(stream);
                 self.outbound.let_pass(length);
             }

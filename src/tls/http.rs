@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -38,7 +39,9 @@ pub async fn serve(
             },
             () = stopped(&mut stop) => break,
         };
-        let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
+        // Who asks, for the audit log.
+        let router = router.clone().layer(Extension(ConnectInfo(peer)));
+        let (tls, stop) = (tls.clone(), stop.clone());
         tokio::spawn(async move {
             let _place = place;
             let _ = tcp.set_nodelay(true);

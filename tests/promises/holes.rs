@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use cqlgate_testkit::cql::{Body, Cql, Envelope, Prepared, Reader, opcode};
+use cqlgate_testkit::cql::{Body, Cql, Envelope, Peer, Prepared, Reader, opcode};
 
 use crate::world::{World, refusal};
 
@@ -82,9 +82,9 @@ async fn nothing_overtakes_a_use() {
     let policy = format!("{} GRANT SELECT ON TABLE {there}.t TO GROUP \"team\";", world.cql(POLICY));
     world.gateway.write_policy(&policy).unwrap();
     let mut connection = world.connect("alice").await;
-    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(20);
     while connection.query(&format!("SELECT v FROM {there}.t")).await.is_err() {
-        assert!(tokio::time::Instant::now() < until, "the new policy never came into force");
+        assert!(Instant::now() < until, "the new policy never came into force");
         tokio::task::yield_now().await;
     }
     connection.query(&format!("USE {here}")).await.unwrap();
@@ -108,8 +108,8 @@ async fn nothing_overtakes_a_use() {
             let answer = peer.answer().await.unwrap();
             assert_eq!(answer.opcode, opcode::RESULT, "{answer:?}");
             let value = match answer.stream {
-                0..20 => &b"here"[..],
-                21..41 => b"there",
+                0..=19 => &b"here"[..],
+                21..=40 => b"there",
                 _ => continue,
             };
             assert!(answer.body.ends_with(value), "stream {}: {:?}", answer.stream, answer.body);
@@ -125,7 +125,7 @@ async fn a_per_request_keyspace_is_the_one_that_is_judged() {
     for version in [3, 4] {
         let mut connection = world.connect("alice").await;
         drop(connection.peer().finish().await);
-        let mut peer = cqlgate_testkit::cql::Peer::connect(world.gateway.cql_addr()).await.unwrap();
+        let mut peer = Peer::connect(world.gateway.cql_addr()).await.unwrap();
         peer.log_in(version, "token", &world.token("alice")).await.unwrap();
         let ask = |text: &str, keyspace: &str| {
             let body = Body::new().long_string(text).short(1).byte(0x80).string(keyspace);

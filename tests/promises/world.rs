@@ -75,7 +75,7 @@ impl World {
         response.json()["id"].as_str().unwrap().to_owned()
     }
 
-    /// PATCHes with one operation.
+    /// `PATCHes` with one operation.
     pub(crate) async fn patch(&self, path: &str, operation: Value) {
         let body = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
@@ -90,7 +90,7 @@ impl World {
         self.issuer
             .token(&format!("{name}-sub"))
             .audience("cassandra")
-            .lifetime(Duration::from_secs(600))
+            .lifetime(Duration::from_mins(10))
             .sign()
     }
 
