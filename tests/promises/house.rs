@@ -70,7 +70,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() && name != "target" && !name.starts_with('.') {
             rust_files(&path, found);
-        } else if name.ends_with(".rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         }
     }
@@ -93,7 +93,7 @@ fn known_modules(text: &str) -> BTreeSet<String> {
             let (mut depth, mut start) = (0, true);
             for (i, c) in list.char_indices() {
                 if start && depth == 0 {
-                    known.insert(word(&list[i..]));
+                    known.insert(word(list.get(i..).unwrap_or_default()));
                     start = false;
                 }
                 match c {
