@@ -186,8 +186,16 @@ fn route(statement: &Statement<'_>, keyspace: Option<&str>) -> Route {
     }
 }
 
-/// A view that is read: what it needs is its base, what a DENY may name is the view.
+/// What a statement names besides what it needs, for a DENY to reach: a view that is read (it needs its
+/// base), a keyspace that is made (it needs ALL KEYSPACES).
 fn named(statement: &Statement<'_>, keyspace: Option<&str>, schema: &SchemaSnapshot) -> Box<[Need<'static>]> {
+    if let Statement::CreateKeyspace(name) = statement {
+        return Box::new([Need {
+            permission: Permission::Create,
+            resource: Resource::Keyspace(name.clone().into_owned().into()),
+            why: "names the keyspace",
+        }]);
+    }
     let Statement::Select(_) = statement else { return Box::default() };
     let Some(table) = statement.table() else { return Box::default() };
     let Some(keyspace) = table.keyspace.as_deref().or(keyspace) else { return Box::default() };

@@ -14,13 +14,11 @@ mod judging;
 #[cfg(test)]
 mod kit;
 #[cfg(test)]
-<<<<<<< HEAD
 mod operating;
-=======
+#[cfg(test)]
 mod protocol;
 #[cfg(test)]
 mod revocation;
->>>>>>> 0018344 (Promises: the gateway's own tables, revocation; sessions clean under clippy)
 #[cfg(test)]
 mod status_page;
 #[cfg(test)]
