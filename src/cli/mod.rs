@@ -85,7 +85,7 @@ enum ScimToken {
     /// The configuration holds only the token's hash. Two hashes at once let the provider move from one
     /// token to the next without a gap.
     New {
-        /// The [[identity]] that it is for
+        /// The `[[identity]]` that it is for
         name: String,
     },
 }
