@@ -168,3 +168,20 @@ async fn term_ends_it_in_order_and_it_starts_with_what_was_there() {
     world.gateway.start_again().await.unwrap();
     world.connect("alice").await.query(&world.cql("SELECT * FROM $ks.t")).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_hang_up_opens_the_audit_log_anew() {
+    let world = World::new("hup", TABLE, "GRANT SELECT ON KEYSPACE $ks TO EVERYONE;").await;
+    world.person("alice").await;
+    world.connect("alice").await;
+    let is_log_in = |line: &serde_json::Value| line["event"] == "login";
+    world.gateway.audit_line("the first log-in", is_log_in).await.unwrap();
+    let folder = world.gateway.folder();
+    std::fs::rename(folder.join("audit.jsonl"), folder.join("audit.1")).unwrap();
+    world.gateway.process().signal("HUP").unwrap();
+    until("the name is there again", async || folder.join("audit.jsonl").exists()).await;
+    world.connect("alice").await;
+    world.gateway.audit_line("the second log-in", is_log_in).await.unwrap();
+    let old = std::fs::read_to_string(folder.join("audit.1")).unwrap();
+    assert_eq!(old.lines().filter(|line| line.contains("\"event\":\"login\"")).count(), 1, "{old}");
+}
