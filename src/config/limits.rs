@@ -43,10 +43,16 @@ pub const STATEMENT: usize = 1024 * 1024;
 pub const SESSION_BUFFER: usize = 64 * 1024;
 /// The process-wide budget for requests above [`SESSION_BUFFER`], waited for by not reading.
 pub const BUFFER_BUDGET: usize = 256 * 1024 * 1024;
+/// A request above [`SESSION_BUFFER`], from the first byte to the last: what it holds, others wait for.
+pub const LARGE_REQUEST: Duration = Duration::from_secs(30);
 /// Requests in flight on one session; then the session stops reading.
 pub const IN_FLIGHT: usize = 2048;
 /// Statements that one session keeps prepared by itself.
 pub const SESSION_PREPARED: usize = 2048;
+/// The texts of these, and of what is being prepared, each.
+pub const SESSION_PREPARED_BYTES: usize = 4 * 1024 * 1024;
+/// Columns of an answer that the gateway makes from its own tables: each may hold all tokens of a node.
+pub const LOCAL_COLUMNS: usize = 256;
 /// Children of one batch.
 pub const BATCH_CHILDREN: usize = 1000;
 /// A write that makes no progress for this long ends the session.

@@ -269,7 +269,10 @@ impl<S: Store> Publisher<S> {
                 self.shared.current.store(new.clone());
                 let change =
                     Change { old, new, people: people.into_iter().collect(), committed_at: Instant::now() };
-                drop(self.tell(&change));
+                // Answers keep their order, so one that repeats what was in doubt waits for these, too.
+                let acknowledgements = self.tell(&change);
+                let state = change.new;
+                drop(self.announcements.send(Announcement { acknowledgements, jobs: Vec::new(), state }));
             }
             Err(error) => return Err(self.failed(&error)),
         }

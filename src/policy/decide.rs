@@ -13,12 +13,19 @@ use crate::config::model::Mode;
 pub struct Permit {
     /// The rule that decided the first need, if the statement needed anything.
     rule: Option<RuleId>,
+    /// Policy refuses; the cluster only observes.
+    observed: bool,
 }
 
 impl Permit {
     /// The rule that decided the first need; `None` where nothing needed to be permitted.
     pub fn rule(self) -> Option<RuleId> {
         self.rule
+    }
+
+    /// Would policy refuse what is forwarded, were it enforced? Then it is recorded, each time.
+    pub fn is_observed(self) -> bool {
+        self.observed
     }
 }
 
@@ -76,7 +83,7 @@ pub fn decide_naming(grants: &Grants, needs: &[Need<'_>], named: &[Need<'_>]) ->
         Ok(permit) => Decision::Permitted(permit),
         Err(denial) => match grants.mode() {
             Mode::Enforce => Decision::Refused(denial),
-            Mode::Observe => Decision::Observed(Permit { rule: denial.rule }, denial),
+            Mode::Observe => Decision::Observed(Permit { rule: denial.rule, observed: true }, denial),
         },
     }
 }
@@ -97,5 +104,5 @@ fn judge(grants: &Grants, needs: &[Need<'_>], named: &[Need<'_>]) -> Result<Perm
             return Err(Denial { need: needs.len() + index, rule: Some(rule) });
         }
     }
-    Ok(Permit { rule: first })
+    Ok(Permit { rule: first, observed: false })
 }

@@ -7,6 +7,7 @@
 use bytes::{Buf as _, BytesMut};
 use cqlgate_protocol::wire::{HEADER_LENGTH, Header};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::run::Run;
 use crate::config::limits;
@@ -18,7 +19,7 @@ pub(super) struct Inbound {
     /// Bytes of an envelope that is too long, still to come and to be dropped.
     discard: usize,
     /// Memory for an envelope above [`limits::SESSION_BUFFER`].
-    budget: Option<(OwnedSemaphorePermit, usize)>,
+    budget: Option<(OwnedSemaphorePermit, usize, Instant)>,
 }
 
 /// A whole envelope in the buffer.
@@ -39,16 +40,22 @@ impl Inbound {
 
     /// May more be read? Beyond the session's own buffer only with memory from the budget.
     pub(super) fn has_room(&self) -> bool {
-        let most = self.budget.as_ref().map_or(limits::SESSION_BUFFER, |(_, whole)| *whole);
+        let most = self.budget.as_ref().map_or(limits::SESSION_BUFFER, |(_, whole, _)| *whole);
         self.buffer.len() < most
     }
 
     pub(super) fn has_budget(&self, whole: usize) -> bool {
-        whole <= limits::SESSION_BUFFER || self.budget.as_ref().is_some_and(|(_, most)| *most >= whole)
+        whole <= limits::SESSION_BUFFER || self.budget.as_ref().is_some_and(|(_, most, _)| *most >= whole)
     }
 
     pub(super) fn set_budget(&mut self, permit: OwnedSemaphorePermit, whole: usize) {
-        self.budget = Some((permit, whole + self.run.len()));
+        self.budget = Some((permit, whole + self.run.len(), Instant::now()));
+    }
+
+    /// Since when memory of the budget is held for an envelope that is not whole yet.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        let (_, _, since) = self.budget.as_ref()?;
+        self.envelope(self.run.len()).is_none().then_some(*since)
     }
 
     /// Space to read into, grown as bytes come and never by what a header declares.

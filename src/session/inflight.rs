@@ -44,12 +44,19 @@ pub(super) struct InFlight {
     kinds: Vec<u8>,
     count: usize,
     preparing: HashMap<i16, Preparing>,
+    /// Bytes of the texts in it.
+    preparing_bytes: usize,
 }
 
 impl InFlight {
     /// How many requests are in flight.
     pub(super) fn len(&self) -> usize {
         self.count
+    }
+
+    /// Bytes of the texts that are being prepared.
+    pub(super) fn preparing_bytes(&self) -> usize {
+        self.preparing_bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -83,6 +90,7 @@ impl InFlight {
     /// Books a PREPARE.
     pub(super) fn begin_prepare(&mut self, stream: i16, preparing: Preparing) {
         self.begin(stream, Kind::Prepare);
+        self.preparing_bytes += preparing.text.len();
         self.preparing.insert(stream, preparing);
     }
 
@@ -106,7 +114,12 @@ impl InFlight {
             self.count -= 1;
         }
         let kind = std::mem::take(slot);
-        if kind == Kind::Prepare as u8 { self.preparing.remove(&stream) } else { None }
+        if kind != Kind::Prepare as u8 {
+            return None;
+        }
+        let preparing = self.preparing.remove(&stream)?;
+        self.preparing_bytes -= preparing.text.len();
+        Some(preparing)
     }
 }
 

@@ -95,6 +95,8 @@ pub(super) struct Judge<'s> {
     /// The keyspace in force; it comes from `Set_keyspace` only.
     pub(super) keyspace: Option<Arc<str>>,
     prepared: HashMap<[u8; 16], Slot>,
+    /// Bytes of the texts in it.
+    prepared_bytes: usize,
     tried: Tried,
     /// The schema could not be read for so long that no verdict may be built on it.
     stale: bool,
@@ -132,6 +134,7 @@ impl<'s> Judge<'s> {
             schema,
             keyspace: None,
             prepared: HashMap::new(),
+            prepared_bytes: 0,
             tried: Tried::default(),
             stale: context.upstream.stale(),
         })
@@ -247,6 +250,7 @@ impl<'s> Judge<'s> {
                 let verdict = self.statement(&classified, &from);
                 if let Verdict::Forward { permit, awaited: Awaited::Plain, .. } = verdict
                     && classified.is_data()
+                    && !permit.is_observed()
                     && let Some(slot) = self.prepared.get_mut(&id)
                 {
                     slot.permitted = Some((self.stamp, permit));
@@ -289,11 +293,18 @@ impl<'s> Judge<'s> {
     pub(super) fn keep(&mut self, prepared: &Prepared) -> Arc<Classified> {
         let classified =
             self.context.statements.classify(&prepared.text, prepared.keyspace.as_deref(), &self.schema);
-        if self.prepared.len() >= limits::SESSION_PREPARED && !self.prepared.contains_key(&prepared.id) {
+        let size = classified.text.len();
+        if self.prepared.len() >= limits::SESSION_PREPARED
+            || self.prepared_bytes + size > limits::SESSION_PREPARED_BYTES
+        {
             // What is still used comes back from the process's own map at its next EXECUTE.
             self.prepared.clear();
+            self.prepared_bytes = 0;
         }
-        self.prepared.insert(prepared.id, Slot { classified: Arc::clone(&classified), permitted: None });
+        let slot = Slot { classified: Arc::clone(&classified), permitted: None };
+        if self.prepared.insert(prepared.id, slot).is_none() {
+            self.prepared_bytes += size;
+        }
         classified
     }
 

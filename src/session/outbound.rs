@@ -212,6 +212,8 @@ mod tests {
     struct Slow {
         taken: Vec<u8>,
         steps: std::vec::IntoIter<usize>,
+        /// Flushes that are not done at once.
+        unflushed: usize,
     }
 
     impl AsyncWrite for Slow {
@@ -226,8 +228,14 @@ mod tests {
             }
         }
 
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            match self.unflushed.checked_sub(1) {
+                None => Poll::Ready(Ok(())),
+                Some(left) => {
+                    self.unflushed = left;
+                    Poll::Pending
+                }
+            }
         }
 
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -247,7 +255,7 @@ mod tests {
             let node: Vec<u8> = lengths.iter().enumerate()
                 .flat_map(|(i, n)| envelope(i16::try_from(i).unwrap(), *n)).collect();
             let mut outbound = Outbound::default();
-            let mut slow = Slow { taken: Vec::new(), steps: steps.into_iter() };
+            let mut slow = Slow { taken: Vec::new(), steps: steps.into_iter(), unflushed: 0 };
             let mut cx = Context::from_waker(Waker::noop());
             let mut own = 0_i16;
             let mut pump = |outbound: &mut Outbound, slow: &mut Slow| {
@@ -278,6 +286,19 @@ mod tests {
             prop_assert_eq!(seen, (0..i16::try_from(lengths.len()).unwrap()).collect::<Vec<_>>());
             prop_assert_eq!(seen_own, own);
         }
+    }
+
+    #[test]
+    fn what_tls_holds_back_is_flushed_later() {
+        let mut outbound = Outbound::default();
+        outbound.answer(&envelope(1, 10));
+        let mut slow = Slow { taken: Vec::new(), steps: vec![usize::MAX].into_iter(), unflushed: 2 };
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(outbound.poll_write(&mut cx, &mut slow), Poll::Ready(Ok(true))));
+        assert!(!outbound.is_flushed(), "written, but not out");
+        assert!(outbound.poll_write(&mut cx, &mut slow).is_pending());
+        assert!(matches!(outbound.poll_write(&mut cx, &mut slow), Poll::Ready(Ok(false))));
+        assert!(outbound.is_flushed());
     }
 
     #[test]

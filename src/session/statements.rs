@@ -9,7 +9,7 @@ use std::sync::Arc;
 use cqlgate_protocol::cql::statement::Category;
 use cqlgate_protocol::cql::{
     Kind, Limits, Need, ParseError, Permission, Refusal, RelationKind, Resource, Schema as _, Statement,
-    needs,
+    is_readable_by_all, needs,
 };
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -187,7 +187,8 @@ fn route(statement: &Statement<'_>, keyspace: Option<&str>) -> Route {
 }
 
 /// What a statement names besides what it needs, for a DENY to reach: a view that is read (it needs its
-/// base), a keyspace that is made (it needs ALL KEYSPACES).
+/// base), a system table that everybody may read (it needs nothing), a keyspace that is made (it needs ALL
+/// KEYSPACES).
 fn named(statement: &Statement<'_>, keyspace: Option<&str>, schema: &SchemaSnapshot) -> Box<[Need<'static>]> {
     if let Statement::CreateKeyspace(name) = statement {
         return Box::new([Need {
@@ -199,17 +200,17 @@ fn named(statement: &Statement<'_>, keyspace: Option<&str>, schema: &SchemaSnaps
     let Statement::Select(_) = statement else { return Box::default() };
     let Some(table) = statement.table() else { return Box::default() };
     let Some(keyspace) = table.keyspace.as_deref().or(keyspace) else { return Box::default() };
-    match schema.relation(keyspace, &table.name).map(|relation| relation.kind) {
-        Some(RelationKind::View { .. }) => Box::new([Need {
-            permission: Permission::Select,
-            resource: Resource::Table {
-                keyspace: keyspace.to_owned().into(),
-                table: table.name.clone().into_owned().into(),
-            },
-            why: "names the view",
-        }]),
-        _ => Box::default(),
-    }
+    let relation = schema.relation(keyspace, &table.name).map(|relation| relation.kind);
+    let why = match relation {
+        _ if is_readable_by_all(keyspace, &table.name) => "names the table",
+        Some(RelationKind::View { .. }) => "names the view",
+        _ => return Box::default(),
+    };
+    let resource = Resource::Table {
+        keyspace: keyspace.to_owned().into(),
+        table: table.name.clone().into_owned().into(),
+    };
+    Box::new([Need { permission: Permission::Select, resource, why }])
 }
 
 /// The process-wide cache, one a cluster, bounded in bytes, least recently used out first.

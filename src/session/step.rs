@@ -111,6 +111,10 @@ pub(super) enum End {
     TokenExpired,
     #[error("the session reached its longest life")]
     LifeOver,
+    #[error("a request was cut off: it had left in part when it was no longer permitted")]
+    CutOff,
+    #[error("a large request was not whole within {} s", limits::LARGE_REQUEST.as_secs())]
+    Incomplete,
     #[error("a write made no progress for {} s", limits::WRITE_STALL.as_secs())]
     Stalled,
     #[error("the gateway is shutting down")]
@@ -131,6 +135,8 @@ impl End {
             Self::Revoked => "revoked",
             Self::TokenExpired => "token_expired",
             Self::LifeOver => "life_over",
+            Self::CutOff => "cut_off",
+            Self::Incomplete => "incomplete",
             Self::Stalled => "stalled",
             Self::Shutdown => "shutdown",
         }
@@ -138,6 +144,6 @@ impl End {
 
     /// Did the gateway decide it, so that the audit log says so?
     pub(super) fn is_decided(&self) -> bool {
-        matches!(self, Self::Revoked | Self::TokenExpired | Self::LifeOver)
+        matches!(self, Self::Revoked | Self::CutOff | Self::TokenExpired | Self::LifeOver)
     }
 }

@@ -20,6 +20,10 @@ const POLICY: &str = "
     GRANT SELECT ON TABLE $ks.base TO GROUP \"team\";
     GRANT SELECT ON TABLE $ks.by_v TO EVERYONE;
     GRANT SELECT, MODIFY ON TABLE $ks.secret TO GROUP \"team\";
+    GRANT CREATE ON ALL KEYSPACES TO GROUP \"team\";
+    DENY CREATE ON KEYSPACE other TO EVERYONE;
+    DENY CREATE ON KEYSPACE $ks TO EVERYONE;
+    DENY SELECT ON KEYSPACE system_traces TO EVERYONE;
 ";
 
 async fn alice(world: &World) -> Cql {
@@ -77,6 +81,7 @@ async fn what_is_permitted_passes_and_the_rest_is_refused_in_cassandras_codes() 
             0x2100,
         ),
         ("DROP KEYSPACE $ks", 0x2100),
+        ("SELECT parameters FROM system_traces.sessions", 0x2100),
         ("SELECT * FROM system_auth.roles", 0x2100),
         ("SELECT * FROM system_views.clients", 0x2100),
         ("DROP TABLE system.local", 0x2100),

@@ -219,6 +219,20 @@ async fn a_request_that_is_too_big_is_dropped_and_the_next_is_answered() {
     assert_eq!(code, 0x2200);
     assert_eq!(text, "Request is too big: length 17825792 exceeds maximum allowed length 16777216.");
     lives(peer).await;
+    // Behind a request that is permitted, in one write, in pieces.
+    let first =
+        Envelope::request(1, opcode::QUERY, Body::query("SELECT * FROM system_schema.tables LIMIT 1"));
+    let last = Envelope::request(2, opcode::OPTIONS, []);
+    let all = [first.encode(), bytes.clone(), last.encode()].concat();
+    for piece in all.chunks(1_000_000) {
+        peer.send(piece).await.unwrap();
+    }
+    let mut seen: Vec<i16> = Vec::new();
+    for _ in 0..3 {
+        seen.push(peer.answer().await.unwrap().stream);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, [1, 2, 4]);
     peer.send(&Envelope::request(4, opcode::QUERY, []).encode_with_length(-1)).await.unwrap();
     assert_eq!(error(&peer.answer().await.unwrap()).0, 0x000A);
     peer.closed(SOON).await.unwrap();

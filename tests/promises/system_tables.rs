@@ -136,6 +136,9 @@ async fn what_cannot_be_evaluated_is_invalid_and_never_unauthorized() {
         assert_eq!(code, 0x2200, "{text}: {message}");
         assert!(!shows(message.as_bytes(), world.node.addr()), "{text}");
     }
+    let many = vec!["tokens"; 300].join(", ");
+    let (code, _) = refusal(connection.query(&format!("SELECT {many} FROM system.local")).await);
+    assert_eq!(code, 0x2200, "a short request must not make an answer without bound");
     assert_eq!(
         connection.rows("SELECT count(*) FROM system.local").await.unwrap().rows[0][0],
         Some(1_i64.to_be_bytes().to_vec())

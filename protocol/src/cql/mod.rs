@@ -8,5 +8,5 @@ pub mod resource;
 pub mod statement;
 
 pub use needs::{Refusal, Relation, RelationKind, Schema, needs};
-pub use resource::{Need, Permission, Resource, is_system_keyspace};
+pub use resource::{Need, Permission, Resource, is_readable_by_all, is_system_keyspace};
 pub use statement::{Kind, Limits, ParseError, Statement, parse};

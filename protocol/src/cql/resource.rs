@@ -149,7 +149,7 @@ pub(crate) fn is_local_system_keyspace(keyspace: &str) -> bool {
 }
 
 /// Whether everybody who is logged in may read a system table: exactly 21 tables.
-pub(crate) fn is_readable_by_all(keyspace: &str, table: &str) -> bool {
+pub fn is_readable_by_all(keyspace: &str, table: &str) -> bool {
     match keyspace {
         "system" => matches!(table, "local" | "peers" | "peers_v2" | "size_estimates" | "table_estimates"),
         "system_schema" => matches!(

@@ -9,6 +9,7 @@ use cqlgate_protocol::wire::response::ColumnType;
 
 use super::tables::Contents;
 use super::{LocalError, LocalTable, value};
+use crate::config::limits;
 
 /// What one column of the result is.
 enum Output {
@@ -77,6 +78,9 @@ impl<'a> Selected<'a> {
                         SelectorExpr::CountAll => ("count".to_owned(), Output::Count),
                         _ => return Err(unsupported(selector.text)),
                     };
+                    if outputs.len() >= limits::LOCAL_COLUMNS {
+                        return Err(unsupported("so many columns"));
+                    }
                     outputs.push((selector.alias.map_or(name, Cow::into_owned), output));
                 }
             }
