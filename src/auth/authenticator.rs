@@ -26,6 +26,7 @@ use super::{Authenticated, TokenFacts};
 use crate::config::limits;
 use crate::config::model::{Identity, Service};
 use crate::directory;
+use crate::metrics::Metrics;
 use crate::principal::Principal;
 
 /// Log-in for all configured identities. Shared by all sessions.
@@ -84,6 +85,13 @@ impl Authenticator {
         let remembered =
             moka::sync::Cache::builder().max_capacity(limits::TOKEN_CACHE).expire_after(UntilExpiry).build();
         Ok(Self { issuers, by_issuer, remembered, clock })
+    }
+
+    /// Counts the fetches of keys from now on.
+    pub fn count_in(&self, metrics: &Arc<Metrics>) {
+        for issuer in &self.issuers {
+            issuer.keys.count_in(&issuer.name, metrics);
+        }
     }
 
     /// Keeps the keys of all issuers fresh until `shutdown` is done. Issuers do not wait for each other.

@@ -6,7 +6,7 @@
 //! more. Only one fetch of an issuer runs at a time, and whoever waits for it shares its outcome.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -20,6 +20,7 @@ use super::fetch::{self, AddressError, FetchError, Fetcher};
 use super::json::{self, JsonError};
 use super::key_set::{KeySet, KeySetError};
 use crate::config::limits;
+use crate::metrics::Metrics;
 
 /// Why a key set could not be renewed.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,18 @@ pub(super) enum KeysError {
     /// The key set is of no use.
     #[error(transparent)]
     KeySet(#[from] KeySetError),
+}
+
+impl KeysError {
+    /// A label for metrics.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Deadline => "timeout",
+            Self::Fetch(..) => "fetch",
+            Self::Json(_) | Self::Metadata(_) | Self::Issuer(_) | Self::Address(_) => "discovery",
+            Self::KeySet(_) => "key_set",
+        }
+    }
 }
 
 /// How long things take; tests shorten it.
@@ -110,6 +123,8 @@ pub(super) struct IssuerKeys {
     /// Held while fetching.
     flight: tokio::sync::Mutex<Flight>,
     failure: Mutex<Option<String>>,
+    /// Where fetches are counted, and under which identity.
+    counted: OnceLock<(Arc<str>, Arc<Metrics>)>,
 }
 
 #[derive(Debug, Default)]
@@ -130,7 +145,14 @@ impl IssuerKeys {
             begun: AtomicU64::new(0),
             flight: tokio::sync::Mutex::default(),
             failure: Mutex::new(Some("no keys fetched yet".into())),
+            counted: OnceLock::new(),
         }
+    }
+
+    /// Counts the fetches from now on, as those of `identity`.
+    pub(super) fn count_in(&self, identity: &Arc<str>, metrics: &Arc<Metrics>) {
+        // Said a second time, it stays with the first.
+        let _ = self.counted.set((Arc::clone(identity), Arc::clone(metrics)));
     }
 
     /// The set in force, if there is one that is not too old.
@@ -201,6 +223,9 @@ impl IssuerKeys {
         flight.last = Some(self.clock.instant());
         let fetched = tokio::time::timeout(self.timing.fetch, self.fetch()).await;
         let outcome = fetched.unwrap_or(Err(KeysError::Deadline)).map(|set| self.adopt(set));
+        if let Some((identity, metrics)) = self.counted.get() {
+            metrics.key_fetch(identity, outcome.as_ref().map_or_else(KeysError::kind, |()| "ok"));
+        }
         let failure = outcome.as_ref().err().map(ToString::to_string);
         if let Some(reason) = &failure {
             tracing::warn!(source = %self.source, reason, "the keys of an identity provider could not be renewed");

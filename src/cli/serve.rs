@@ -13,7 +13,7 @@ use crate::audit::{Audit, AuditGuard};
 use crate::auth::Authenticator;
 use crate::config::{Config, limits, model};
 use crate::directory::Directory;
-use crate::metrics::Metrics;
+use crate::metrics::{ClusterMetrics, Metrics};
 use crate::policy::{Policies, PolicySource};
 use crate::session::{Context, Registry, Revoker, StatementCache};
 use crate::upstream::{self, Secret};
@@ -136,12 +136,13 @@ impl Gateway {
         directory.subscribe(Arc::new(Revoker(Arc::clone(&registry))));
         directory.measure(Arc::clone(&metrics));
         let authenticator = Arc::new(Authenticator::new(&config.identity, &config.service)?);
+        authenticator.count_in(&metrics);
 
         let budget = Arc::new(Semaphore::new(limits::BUFFER_BUDGET / 1024));
         let mut clusters = Vec::new();
         for cluster in &config.cluster {
             let source = PolicySource::new(&config.folder, &config, cluster);
-            let policies = open_policies(cluster, source)?;
+            let policies = open_policies(cluster, source, metrics.cluster(&cluster.name))?;
             let shared =
                 Shared { directory: &directory, registry: &registry, audit: &audit, budget: &budget };
             clusters.push(prepare(cluster, policies, &authenticator, &shared, &metrics).await?);
@@ -205,8 +206,12 @@ struct Shared<'a> {
     budget: &'a Arc<Semaphore>,
 }
 
-fn open_policies(cluster: &model::Cluster, source: PolicySource) -> Result<Arc<Policies>, ServeError> {
-    Policies::open(&cluster.name, source).map(Arc::new).map_err(|findings| ServeError::Policy {
+fn open_policies(
+    cluster: &model::Cluster,
+    source: PolicySource,
+    metrics: Arc<ClusterMetrics>,
+) -> Result<Arc<Policies>, ServeError> {
+    Policies::open(source, metrics).map(Arc::new).map_err(|findings| ServeError::Policy {
         cluster: cluster.name.clone(),
         findings: findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
     })

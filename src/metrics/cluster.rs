@@ -96,7 +96,7 @@ impl ClusterMetrics {
         self.families.schema_refreshes.get_or_create(&self.outcome(outcome)).inc();
     }
 
-    /// A policy reload: `ok`, `failed` (the last good one stays), or `unchanged`.
+    /// A policy reload: `ok`, or `failed` (the last good one stays).
     pub fn policy_reload(&self, outcome: &'static str) {
         self.families.policy_reloads.get_or_create(&self.outcome(outcome)).inc();
     }

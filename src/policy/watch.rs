@@ -18,12 +18,13 @@ use super::validate::Catalogue;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::limits;
 use crate::directory::State;
+use crate::metrics::{self, ClusterMetrics};
 use crate::status::ClusterStatus;
 
 /// The policy of one cluster, kept current.
 #[derive(Debug)]
 pub struct Policies {
-    cluster: Arc<str>,
+    metrics: Arc<ClusterMetrics>,
     source: PolicySource,
     current: ArcSwap<PolicySet>,
     generation: AtomicU64,
@@ -65,16 +66,15 @@ pub enum Reload {
 
 impl Policies {
     /// Loads the policy; a bad one is an error, since there is no last good one.
-    pub fn open(cluster: &str, source: PolicySource) -> Result<Self, Vec<Diagnostic>> {
+    pub fn open(source: PolicySource, metrics: Arc<ClusterMetrics>) -> Result<Self, Vec<Diagnostic>> {
         let read = files::read(&source.base, &source.patterns);
         let judged = content(&read);
         let set = PolicySet::compile(&source, &read?, 1)?;
         let (changed, _) = watch::channel(1);
-        let cluster = Arc::from(cluster);
-        log_loaded(&cluster, &set);
+        tell_loaded(&metrics, &set);
         let loaded_at = OffsetDateTime::now_utc();
         Ok(Self {
-            cluster,
+            metrics,
             source,
             current: ArcSwap::from_pointee(set),
             generation: AtomicU64::new(1),
@@ -138,7 +138,7 @@ impl Policies {
                 Ok(Reload::Settling) => limits::POLICY_SETTLE,
                 Ok(_) => limits::POLICY_POLL,
                 Err(error) => {
-                    tracing::error!(cluster = &*self.cluster, %error, "looking at the policy files failed");
+                    tracing::error!(cluster = self.metrics.cluster(), %error, "looking at the policy files failed");
                     limits::POLICY_POLL
                 }
             };
@@ -170,7 +170,8 @@ impl Policies {
         let generation = self.generation() + 1;
         match read.and_then(|read| PolicySet::compile(&self.source, &read, generation)) {
             Ok(set) => {
-                log_loaded(&self.cluster, &set);
+                tell_loaded(&self.metrics, &set);
+                self.metrics.policy_reload("ok");
                 self.current.store(Arc::new(set));
                 self.generation.store(generation, Ordering::Release);
                 files.loaded_at = OffsetDateTime::now_utc();
@@ -179,15 +180,13 @@ impl Policies {
                 Reload::Loaded(generation)
             }
             Err(findings) => {
+                self.metrics.policy_reload("failed");
+                let cluster = self.metrics.cluster();
                 for finding in &findings {
-                    tracing::error!(cluster = &*self.cluster, "{finding}");
+                    tracing::error!(cluster, "{finding}");
                 }
                 let in_force = self.generation();
-                tracing::error!(
-                    cluster = &*self.cluster,
-                    in_force,
-                    "the policy on disk is refused; the last good one stays"
-                );
+                tracing::error!(cluster, in_force, "the policy on disk is refused; the last good one stays");
                 files.refused = findings;
                 Reload::Refused
             }
@@ -195,7 +194,12 @@ impl Policies {
     }
 }
 
-fn log_loaded(cluster: &str, set: &PolicySet) {
+/// Says in the log and in figures what is in force from now on.
+fn tell_loaded(metrics: &ClusterMetrics, set: &PolicySet) {
+    let cluster = metrics.cluster();
+    metrics.policy_generation.set(i64::try_from(set.generation()).unwrap_or(i64::MAX));
+    metrics.policy_rules.set(i64::try_from(set.rules()).unwrap_or(i64::MAX));
+    metrics::set_now(&metrics.policy_timestamp);
     for warning in set.warnings() {
         tracing::warn!(cluster, "{warning}");
     }
@@ -261,6 +265,10 @@ mod tests {
         }
     }
 
+    fn open(folder: &Folder) -> Result<Policies, Vec<Diagnostic>> {
+        Policies::open(folder.source(), metrics::Metrics::new().cluster("main"))
+    }
+
     const GOOD: &str = "GRANT SELECT ON KEYSPACE k TO EVERYONE;";
 
     fn texts(findings: &[Diagnostic]) -> Vec<String> {
@@ -277,14 +285,14 @@ mod tests {
     fn a_bad_policy_at_start_is_an_error() {
         let folder = Folder::new();
         assert_eq!(
-            texts(&Policies::open("main", folder.source()).unwrap_err()),
+            texts(&open(&folder).unwrap_err()),
             [
                 "*.cql:1:1: error: no file is called like this; write a policy there; an empty file permits nothing"
             ]
         );
         folder.write("a.cql", "GRANT SELECT ON KEYSPACE k TO EVERYONE");
         folder.write("b.cql", "\n GRNT;");
-        let findings = texts(&Policies::open("main", folder.source()).unwrap_err());
+        let findings = texts(&open(&folder).unwrap_err());
         assert_eq!(findings.len(), 2);
         assert!(
             findings[0].starts_with("a.cql:1:39: error: ") && findings[1].starts_with("b.cql:2:2: error: ")
@@ -295,7 +303,7 @@ mod tests {
     fn a_change_is_taken_when_two_looks_find_it_alike() {
         let folder = Folder::new();
         folder.write("a.cql", GOOD);
-        let policies = Policies::open("main", folder.source()).unwrap();
+        let policies = open(&folder).unwrap();
         let mut told = policies.subscribe();
         assert_eq!(policies.poll(), Reload::Unchanged);
         folder.write("a.cql", &format!("{GOOD}\n-- and mor"));
@@ -314,7 +322,7 @@ mod tests {
     fn a_bad_reload_keeps_the_last_good_policy_and_says_so() {
         let folder = Folder::new();
         folder.write("a.cql", GOOD);
-        let policies = Policies::open("main", folder.source()).unwrap();
+        let policies = open(&folder).unwrap();
         folder.write("a.cql", "GRANT NOTHING;");
         assert_eq!(policies.reload(), Reload::Refused);
         assert_eq!(policies.reload(), Reload::Refused, "asked again, it is still wrong");
@@ -341,7 +349,7 @@ mod tests {
         fs::create_dir(folder.0.join("b.cql")).unwrap();
         fs::write(folder.0.join("c.cql"), vec![b' '; limits::POLICY_FILE + 1]).unwrap();
         folder.write(".d.cql", "an editor's copy is not read");
-        let findings = texts(&Policies::open("main", folder.source()).unwrap_err());
+        let findings = texts(&open(&folder).unwrap_err());
         assert_eq!(
             findings,
             [
@@ -354,33 +362,28 @@ mod tests {
         for n in 0..=limits::POLICY_FILES {
             folder.write(&format!("{n}.cql"), "");
         }
-        assert_eq!(texts(&Policies::open("main", folder.source()).unwrap_err()).len(), 1);
+        assert_eq!(texts(&open(&folder).unwrap_err()).len(), 1);
         let folder = Folder::new();
         for n in 0..=limits::POLICY_BYTES / limits::POLICY_FILE {
             fs::write(folder.0.join(format!("{n}.cql")), vec![b' '; limits::POLICY_FILE]).unwrap();
         }
-        assert!(
-            texts(&Policies::open("main", folder.source()).unwrap_err())[0]
-                .contains("4.cql:1:1: error: the policy is larger")
-        );
+        assert!(texts(&open(&folder).unwrap_err())[0].contains("4.cql:1:1: error: the policy is larger"));
     }
 
     #[test]
     fn rules_are_bounded() {
         let folder = Folder::new();
         folder.write("a.cql", &GOOD.repeat(limits::POLICY_RULES));
-        assert_eq!(Policies::open("main", folder.source()).unwrap().current().rules(), limits::POLICY_RULES);
+        assert_eq!(open(&folder).unwrap().current().rules(), limits::POLICY_RULES);
         folder.write("b.cql", GOOD);
-        assert!(
-            texts(&Policies::open("main", folder.source()).unwrap_err())[0].contains("more than 10000 rules")
-        );
+        assert!(texts(&open(&folder).unwrap_err())[0].contains("more than 10000 rules"));
     }
 
     #[tokio::test]
     async fn the_watch_takes_a_change_by_itself() {
         let folder = Folder::new();
         folder.write("a.cql", GOOD);
-        let policies = Arc::new(Policies::open("main", folder.source()).unwrap());
+        let policies = Arc::new(open(&folder).unwrap());
         let mut told = policies.subscribe();
         told.mark_unchanged();
         let watching = tokio::spawn(Arc::clone(&policies).watch());

@@ -33,7 +33,7 @@ use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::config::{limits, model};
 use crate::directory::Directory;
-use crate::metrics::ClusterMetrics;
+use crate::metrics::{ClusterMetrics, Held};
 use crate::policy::Policies;
 use crate::tls::ClientStream;
 use crate::upstream;
@@ -96,6 +96,7 @@ pub async fn serve(
         Arc::clone(&welcome.driver),
         Some(abort),
     );
+    let _open = Held::new(&context.metrics.sessions_open);
     info!(session = id, %client, who = %welcome.who.principal(), driver = %welcome.driver, "logged in");
     let end = relay::run(&context, stream, welcome, client, &place).await;
     context.metrics.session_end(end.kind());

@@ -35,6 +35,8 @@ pub(super) struct Outbound {
     wanted: usize,
     /// What was written may still stand in the buffer of TLS.
     unflushed: bool,
+    /// Bytes that the client took since [`Outbound::take_sent`].
+    sent: usize,
 }
 
 /// The next envelope of the node.
@@ -53,6 +55,11 @@ impl Outbound {
 
     pub(super) fn is_full(&self) -> bool {
         self.own.len() >= OWN_BUFFER
+    }
+
+    /// Bytes that the client took since this was asked last.
+    pub(super) fn take_sent(&mut self) -> usize {
+        std::mem::take(&mut self.sent)
     }
 
     /// Is there nothing that could be written now?
@@ -152,9 +159,10 @@ impl Outbound {
             };
             match polled {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(_)) => {
+                Poll::Ready(Ok(n)) => {
                     wrote = true;
                     self.unflushed = true;
+                    self.sent += n;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending if wrote => break,

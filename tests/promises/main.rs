@@ -2,7 +2,11 @@
 
 // What helps the tests may state what it expects, as they may: for clippy, that is code under `cfg(test)`.
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod browser;
+#[cfg(test)]
+mod drivers;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
@@ -14,7 +18,11 @@ mod judging;
 #[cfg(test)]
 mod kit;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
 mod operating;
+#[cfg(test)]
+mod policy;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
@@ -23,6 +31,8 @@ mod revocation;
 mod status_page;
 #[cfg(test)]
 mod system_tables;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]

@@ -174,7 +174,8 @@ fn gateway(
     let (directory, policies) = {
         let _elsewhere = elsewhere.enter();
         let directory = Directory::open(&config.directory.path, &names).during("the directory")?;
-        let policies = Policies::open(&cluster.name, PolicySource::new(&config.folder, &config, cluster));
+        let source = PolicySource::new(&config.folder, &config, cluster);
+        let policies = Policies::open(source, metrics.cluster(&cluster.name));
         (directory, policies.map_err(|findings| Trouble::new(format!("{findings:?}")))?)
     };
     let counters = metrics.cluster(&cluster.name);

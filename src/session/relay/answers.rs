@@ -135,7 +135,12 @@ impl Relay<'_> {
     }
 
     pub(super) fn poll_answer(&mut self, cx: &mut Cx<'_>) -> Result<bool, End> {
-        let moved = match self.outbound.poll_write(cx, &mut self.client) {
+        let polled = self.outbound.poll_write(cx, &mut self.client);
+        let sent = self.outbound.take_sent();
+        if sent > 0 {
+            self.context.metrics.bytes_sent.inc_by(sent as u64);
+        }
+        let moved = match polled {
             Poll::Ready(Ok(moved)) => {
                 if moved {
                     self.stalled = None;

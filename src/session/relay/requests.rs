@@ -211,7 +211,10 @@ impl Relay<'_> {
         let read = pin!(self.client.read_buf(&mut self.inbound.buffer));
         match read.poll(cx) {
             Poll::Ready(Ok(0)) => Err(End::ClientClosed),
-            Poll::Ready(Ok(_)) => Ok(true),
+            Poll::Ready(Ok(n)) => {
+                self.context.metrics.bytes_received.inc_by(n as u64);
+                Ok(true)
+            }
             Poll::Ready(Err(error)) => Err(End::Client(error)),
             Poll::Pending => Ok(false),
         }

@@ -93,6 +93,9 @@ class Agent:
         self.cluster.refresh_schema_metadata()
         return sorted(self.cluster.metadata.keyspaces[keyspace].tables)
 
+    def protocol(self):
+        return self.session._protocol_version
+
     def hosts(self):
         return sorted(str(h.endpoint) for h in self.cluster.metadata.all_hosts())
 
