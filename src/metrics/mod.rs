@@ -108,7 +108,7 @@ impl Metrics {
             revocations: plain(
                 &mut registry,
                 "revocations",
-                "Sessions that lost something, by how it ended: acknowledged, closed, or shut by force",
+                "Sessions that lost something, by how it ended: acknowledged (they closed, or go on), or shut by force",
             ),
             revocation_ack_seconds: histogram(
                 &mut registry,
@@ -167,7 +167,7 @@ impl Metrics {
         set_now(&self.last_push.get_or_create(&IdentityLabels { identity: identity.to_owned() }));
     }
 
-    /// A session that lost something: `acknowledged`, `closed` (a removed person), `shut` (too late).
+    /// A session that lost something: `acknowledged` (it closed, or goes on under what is left), `shut` (too late).
     pub fn revocation(&self, kind: &'static str) {
         self.revocations.get_or_create(&KindLabels { kind }).inc();
     }
