@@ -43,7 +43,7 @@ pub(super) struct Outbound {
 pub(super) enum Next {
     /// Nothing to decide.
     None,
-    /// This header: say [`Outbound::let_pass`], [`Outbound::wait_whole`] or [`Outbound::take`].
+    /// This header: say [`Outbound::let_pass`], [`Outbound::whole`] or [`Outbound::take`].
     Envelope(Header),
 }
 
