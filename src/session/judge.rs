@@ -14,6 +14,7 @@ use cqlgate_protocol::wire::{ErrorCode, Flags, Header, Opcode, Version, WireErro
 
 use super::Context;
 use super::handshake::{opcode, protocol_error};
+use super::id_hash::IdHash;
 use super::inflight::{Kind as Awaited, Preparing};
 use super::local::{self, LocalTable};
 use super::registry::Place;
@@ -94,7 +95,7 @@ pub(super) struct Judge<'s> {
     schema: Arc<SchemaSnapshot>,
     /// The keyspace in force; it comes from `Set_keyspace` only.
     pub(super) keyspace: Option<Arc<str>>,
-    prepared: HashMap<[u8; 16], Slot>,
+    prepared: HashMap<[u8; 16], Slot, IdHash>,
     /// Bytes of the texts in it.
     prepared_bytes: usize,
     tried: Tried,
@@ -133,7 +134,7 @@ impl<'s> Judge<'s> {
             grants,
             schema,
             keyspace: None,
-            prepared: HashMap::new(),
+            prepared: HashMap::default(),
             prepared_bytes: 0,
             tried: Tried::default(),
             stale: context.upstream.stale(),
@@ -187,6 +188,25 @@ impl<'s> Judge<'s> {
         self.tried.recorded = Some((verdict, reference));
     }
 
+    /// The fast lane of EXECUTE: the permit that this session holds for the id, if it was given under all that
+    /// is in force now. `None`: to be judged.
+    #[inline]
+    pub(super) fn remembered(&self, header: &Header, body: &[u8]) -> Option<Permit> {
+        let is_plain = header.version == self.version.request_byte()
+            && header.opcode == Opcode::Execute.byte()
+            && header.flags.0 == 0;
+        if !is_plain || self.stale || self.context.audit.wants_data() {
+            return None;
+        }
+        let id = Execute::parse(self.version, body).ok()?.id;
+        let slot = self.prepared.get(<&[u8; 16]>::try_from(id).ok()?)?;
+        let (_, permit) = slot.permitted.filter(|(stamp, _)| *stamp == self.stamp)?;
+        self.place.handle.requests.fetch_add(1, Ordering::Relaxed);
+        let counted = slot.classified.counted();
+        self.context.metrics.requests.count(Counted::Execute, counted, Count::Permitted);
+        Some(permit)
+    }
+
     /// Judges one whole envelope. Its stream id was checked, its length too.
     #[inline]
     pub(super) fn judge(&mut self, header: &Header, body: &[u8]) -> Verdict {
@@ -234,16 +254,6 @@ impl<'s> Judge<'s> {
         let Ok(id) = <[u8; 16]>::try_from(execute.id) else {
             return Ok(Verdict::Answer(response::unprepared(self.version, stream, execute.id)));
         };
-        if let Some(slot) = self.prepared.get(&id)
-            && let Some((stamp, permit)) = slot.permitted
-            && stamp == self.stamp
-            && !self.stale
-            && !self.context.audit.wants_data()
-        {
-            let counted = slot.classified.counted();
-            self.context.metrics.requests.count(Counted::Execute, counted, Count::Permitted);
-            return Ok(Verdict::Forward { permit, awaited: Awaited::Plain, preparing: None });
-        }
         match self.known(&id) {
             Ok(classified) => {
                 let from = From { stream, opcode: Counted::Execute, options: Some(execute.options) };

@@ -10,6 +10,7 @@
 
 mod audit;
 mod handshake;
+mod id_hash;
 mod inbound;
 mod inflight;
 mod judge;

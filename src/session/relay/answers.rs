@@ -38,7 +38,7 @@ impl Seen {
 impl Relay<'_> {
     pub(super) fn poll_read_node(&mut self, cx: &mut Cx<'_>) -> Result<bool, End> {
         let Some(node) = &mut self.node else { return Ok(false) };
-        if !self.outbound.has_room() {
+        if self.quiet.node || !self.outbound.has_room() {
             return Ok(false);
         }
         self.outbound.reserve();
@@ -50,7 +50,10 @@ impl Relay<'_> {
                 Ok(true)
             }
             Poll::Ready(Err(error)) => Err(End::Node(error)),
-            Poll::Pending => Ok(false),
+            Poll::Pending => {
+                self.quiet.node = true;
+                Ok(false)
+            }
         }
     }
 

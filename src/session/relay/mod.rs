@@ -77,6 +77,14 @@ enum Barrier {
     InFlight,
 }
 
+/// Who had nothing to read in this turn of the task. The poll that found it so wakes the task when there is
+/// something, so asking again before that would only cost.
+#[derive(Default)]
+struct Quiet {
+    client: bool,
+    node: bool,
+}
+
 struct Relay<'s> {
     context: &'s Context,
     place: &'s Place,
@@ -109,6 +117,7 @@ struct Relay<'s> {
     /// A write to the client or the node has made no progress since.
     stalled: Option<Instant>,
     timer: Pin<Box<Sleep>>,
+    quiet: Quiet,
 }
 
 impl<'s> Relay<'s> {
@@ -147,6 +156,7 @@ impl<'s> Relay<'s> {
             draining: None,
             stalled: None,
             timer: Box::pin(tokio::time::sleep_until(ends)),
+            quiet: Quiet::default(),
         }
     }
 
@@ -164,6 +174,8 @@ impl<'s> Relay<'s> {
     /// Moves what can be moved; `Ok`: everything waits for something that will wake the task.
     fn pump(&mut self, cx: &mut Cx<'_>) -> Result<(), End> {
         self.judge.look();
+        self.quiet = Quiet::default();
+        self.poll_timer(cx, false)?;
         loop {
             self.take_over()?;
             let mut moved = self.poll_steps(cx)?;
@@ -172,7 +184,7 @@ impl<'s> Relay<'s> {
             moved |= self.poll_read_client(cx)?;
             moved |= self.poll_read_node(cx)?;
             moved |= self.poll_answer(cx)?;
-            moved |= self.poll_timer(cx)?;
+            moved |= self.poll_timer(cx, true)?;
             if !moved {
                 return Ok(());
             }
@@ -266,19 +278,7 @@ impl<'s> Relay<'s> {
                 }
             }
         }
-        let mut released = Vec::new();
-        self.held.retain_mut(|held| match held.as_mut().poll(cx) {
-            Poll::Ready(answer) => {
-                released.push(answer);
-                false
-            }
-            Poll::Pending => true,
-        });
-        for (stream, answer) in released {
-            self.inflight.end(stream);
-            self.outbound.answer(&answer);
-            moved = true;
-        }
+        moved |= !self.held.is_empty() && self.poll_held(cx);
         if let Some(event) = &mut self.events
             && let Poll::Ready((events, change)) = event.as_mut().poll(cx)
         {
@@ -293,13 +293,32 @@ impl<'s> Relay<'s> {
         Ok(moved)
     }
 
+    /// Lets go the answers that the schema cache has caught up with.
+    fn poll_held(&mut self, cx: &mut Cx<'_>) -> bool {
+        let mut released = Vec::new();
+        self.held.retain_mut(|held| match held.as_mut().poll(cx) {
+            Poll::Ready(answer) => {
+                released.push(answer);
+                false
+            }
+            Poll::Pending => true,
+        });
+        let moved = !released.is_empty();
+        for (stream, answer) in released {
+            self.inflight.end(stream);
+            self.outbound.answer(&answer);
+        }
+        moved
+    }
+
     // === Time ===
 
     fn expired(&self) -> End {
         if self.life.1 { End::TokenExpired } else { End::LifeOver }
     }
 
-    fn poll_timer(&mut self, cx: &mut Cx<'_>) -> Result<bool, End> {
+    /// `again`: it was asked in this turn already, and is asked again only if it waits for another moment.
+    fn poll_timer(&mut self, cx: &mut Cx<'_>, again: bool) -> Result<bool, End> {
         let mut next = match (self.draining, &self.farewell) {
             (_, Some((_, until))) => *until,
             (Some(since), None) => since + limits::DRAIN,
@@ -314,6 +333,8 @@ impl<'s> Relay<'s> {
         }
         if self.timer.deadline() != next {
             self.timer.as_mut().reset(next);
+        } else if again {
+            return Ok(false);
         }
         if self.timer.as_mut().poll(cx).is_pending() {
             return Ok(false);

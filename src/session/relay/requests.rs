@@ -52,6 +52,12 @@ impl Relay<'_> {
             }
             let length = envelope.length;
             moved = true;
+            if let Some(permit) = self.judge.remembered(&envelope.header, envelope.body) {
+                self.inflight.begin(header.stream, Awaited::Plain);
+                self.inbound.run.push(length, permit);
+                self.judge.consumed();
+                continue;
+            }
             match self.judge.judge(&envelope.header, envelope.body) {
                 Verdict::Forward { awaited: Awaited::Use, .. } if !self.inflight.is_empty() => {
                     // Nothing of the session may be in flight when the keyspace changes. Judged again then,
@@ -203,7 +209,8 @@ impl Relay<'_> {
     }
 
     pub(super) fn poll_read_client(&mut self, cx: &mut Cx<'_>) -> Result<bool, End> {
-        if self.farewell.is_some() || self.draining.is_some() || !self.inbound.has_room() {
+        if self.quiet.client || self.farewell.is_some() || self.draining.is_some() || !self.inbound.has_room()
+        {
             return Ok(false);
         }
         self.inbound.reserve();
@@ -216,7 +223,10 @@ impl Relay<'_> {
                 Ok(true)
             }
             Poll::Ready(Err(error)) => Err(End::Client(error)),
-            Poll::Pending => Ok(false),
+            Poll::Pending => {
+                self.quiet.client = true;
+                Ok(false)
+            }
         }
     }
 }
