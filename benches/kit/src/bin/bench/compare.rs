@@ -70,9 +70,7 @@ fn compare(runners: &mut [Runner], depth: usize, requests: u64, rounds: usize) -
     for round in 0..=rounds {
         let before = Machine::now()?;
         let mut found = vec![Cost::default(); runners.len()];
-        for turn in 0..runners.len() {
-            // Each is first equally often.
-            let n = (turn + round) % runners.len();
+        for n in order(round, runners.len()) {
             if let (Some(runner), Some(cost)) = (runners.get_mut(n), found.get_mut(n)) {
                 *cost = runner.slice(depth, requests)?;
             }
@@ -113,6 +111,19 @@ fn compare(runners: &mut [Runner], depth: usize, requests: u64, rounds: usize) -
         );
     }
     Ok(())
+}
+
+/// The order of a round: another one first each time, and other neighbours, since what one leaves behind (caches,
+/// pages still to be written) is paid by the next.
+fn order(round: usize, of: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..of).map(|turn| (turn + round) % of).collect();
+    if (round / of) % 2 == 1 {
+        order.reverse();
+    }
+    if (round / (2 * of)) % 2 == 1 {
+        order.swap(0, of / 2);
+    }
+    order
 }
 
 fn micros(nanos: impl Iterator<Item = f64>) -> f64 {
