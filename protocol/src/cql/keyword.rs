@@ -1,4 +1,33 @@
-//! The keywords of CQL (Cassandra 5.0): which words the grammar knows and which of them may be names.
+//! The keywords of CQL: which words the grammar of which release knows, and which of them may be names.
+
+/// A line of Cassandra releases, by what its grammar knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Release {
+    /// 4.0.
+    V4_0,
+    /// 4.1.
+    V4_1,
+    /// 5.0.
+    #[default]
+    V5_0,
+}
+
+impl Release {
+    /// Every release, oldest first.
+    pub const ALL: [Self; 3] = [Self::V4_0, Self::V4_1, Self::V5_0];
+
+    /// The line that a node's `release_version` belongs to, such as `4.1.10` or `5.0-rc1`. Older ones count
+    /// as 4.0 and newer ones as 5.0: the nearest grammar that is known. `None` if it is no version.
+    pub fn of_version(version: &str) -> Option<Self> {
+        let (major, rest) = version.split_once('.')?;
+        let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        Some(match (major.parse::<u16>().ok()?, minor.parse::<u16>().ok()?) {
+            (..=3, _) | (4, 0) => Self::V4_0,
+            (4, _) => Self::V4_1,
+            _ => Self::V5_0,
+        })
+    }
+}
 
 /// How far a keyword may serve as a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +135,22 @@ keywords! {
 const LONGEST: usize = 14;
 
 impl Keyword {
+    /// The first release in which the word is a keyword; before, it is a word like any other.
+    pub const fn since(self) -> Release {
+        match self {
+            Self::Hashed => Release::V4_1,
+            Self::Ann
+            | Self::Cidrs
+            | Self::Identity
+            | Self::Masked
+            | Self::MaxWriteTime
+            | Self::SelectMasked
+            | Self::Unmask
+            | Self::Vector => Release::V5_0,
+            _ => Release::V4_0,
+        }
+    }
+
     /// The keyword that `word` is, in any ASCII case. TRUE and FALSE are no keywords but constants.
     pub fn lookup(word: &[u8]) -> Option<Self> {
         let mut upper = [0_u8; LONGEST];
@@ -129,6 +174,32 @@ mod tests {
             assert_eq!(Keyword::lookup(&word.to_ascii_lowercase()), Some(keyword));
         }
         assert_eq!(Keyword::ALL.len(), 56 + 96, "reserved without TRUE, FALSE and synonyms; others");
+    }
+
+    #[test]
+    fn releases_know_so_many_words() {
+        let words = |release| Keyword::ALL.iter().filter(|keyword| keyword.since() <= release).count();
+        assert_eq!(Release::ALL.map(words), [56 + 87, 56 + 88, 56 + 96]);
+    }
+
+    #[test]
+    fn versions_belong_to_releases() {
+        for (version, release) in [
+            ("3.11.19", Some(Release::V4_0)),
+            ("4.0.19", Some(Release::V4_0)),
+            ("4.1.10", Some(Release::V4_1)),
+            ("4.1-SNAPSHOT", Some(Release::V4_1)),
+            ("5.0.9", Some(Release::V5_0)),
+            ("5.0-rc1", Some(Release::V5_0)),
+            ("5.1-SNAPSHOT", Some(Release::V5_0)),
+            ("6.0", Some(Release::V5_0)),
+            ("", None),
+            ("5", None),
+            ("5.", None),
+            ("x.y", None),
+        ] {
+            assert_eq!(Release::of_version(version), release, "{version}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod needs;
 pub mod resource;
 pub mod statement;
 
+pub use keyword::Release;
 pub use needs::{Refusal, Relation, RelationKind, Schema, needs};
 pub use resource::{Need, Permission, Resource, is_readable_by_all, is_system_keyspace};
 pub use statement::{Kind, Limits, ParseError, Statement, parse};

@@ -7,12 +7,14 @@ use nom::error::ErrorKind;
 use nom::{IResult, Input, Needed, Parser};
 
 use super::names::{FunctionName, Name};
-use crate::cql::keyword::Keyword;
+use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::{Symbol, Token, TokenKind, next_token};
 
 /// Bounds of what is parsed; exceeding one is an error of its own, [`super::ParseError::Limit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// The release of the cluster that reads the text after us: it decides what is a keyword.
+    pub release: Release,
     /// Bytes of a text.
     pub text: usize,
     /// Levels of `(`, `[`, `{`, `f(`, `-` and `(type)` in one selector. Cassandra's parser tries both
@@ -31,6 +33,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            release: Release::default(),
             text: 1024 * 1024,
             selector_depth: 10,
             value_operators: 10,
@@ -176,13 +179,24 @@ impl<'a: 'c, 'c> nom::error::ParseError<Cursor<'a, 'c>> for Fail {
     }
 }
 
+/// The next token as the release of `context` has it: what is no keyword there yet is a plain word.
+fn cut_token(context: &Context<'_>, text: &str, position: usize) -> Token {
+    let token = next_token(text, position);
+    match token.kind {
+        TokenKind::Keyword(keyword) if keyword.since() > context.limits.release => {
+            Token { kind: TokenKind::Ident, ..token }
+        }
+        _ => token,
+    }
+}
+
 impl<'a: 'c, 'c> Cursor<'a, 'c> {
     pub(crate) fn new(context: &'c Context<'a>, text: &'a str, position: usize, markers: usize) -> Self {
         context.steps.set(context.steps.get() + 1);
         Self {
             context,
             text,
-            token: next_token(text, position),
+            token: cut_token(context, text, position),
             previous_end: position,
             markers,
             depth: 0,
@@ -203,7 +217,11 @@ impl<'a: 'c, 'c> Cursor<'a, 'c> {
     /// The place behind this token.
     pub(crate) fn next(&self) -> Self {
         self.context.steps.set(self.context.steps.get() + 1);
-        Self { token: next_token(self.text, self.token.end), previous_end: self.token.end, ..*self }
+        Self {
+            token: cut_token(self.context, self.text, self.token.end),
+            previous_end: self.token.end,
+            ..*self
+        }
     }
 
     pub(crate) fn is(&self, keyword: Keyword) -> bool {
@@ -267,11 +285,11 @@ impl<'a: 'c, 'c> Input for Cursor<'a, 'c> {
 
     fn take(&self, index: usize) -> Self {
         let text = self.text.get(..self.token.start + index).unwrap_or(self.text);
-        Self { text, token: next_token(text, self.token.start), ..*self }
+        Self { text, token: cut_token(self.context, text, self.token.start), ..*self }
     }
 
     fn take_from(&self, index: usize) -> Self {
-        Self { token: next_token(self.text, self.token.start + index), ..*self }
+        Self { token: cut_token(self.context, self.text, self.token.start + index), ..*self }
     }
 
     fn take_split(&self, index: usize) -> (Self, Self) {

@@ -41,7 +41,7 @@ pub use select::{Select, Selection};
 pub use selector::{Arguments, Selector, SelectorExpr, Selectors};
 pub use term::{Term, Terms};
 
-use super::keyword::Keyword;
+use super::keyword::{Keyword, Release};
 use super::lexer::{Symbol, TokenKind};
 
 /// One statement.
@@ -77,6 +77,7 @@ impl Limits {
     /// Limits that nothing exceeds, to read again what was read within limits.
     pub(crate) const fn unlimited() -> Self {
         Self {
+            release: Release::V5_0,
             text: usize::MAX,
             selector_depth: usize::MAX,
             value_operators: usize::MAX,
