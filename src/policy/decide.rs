@@ -47,17 +47,12 @@ impl Denial {
     /// order: the needs, and the named resources behind them.
     pub fn message<'a, 'n: 'a>(&self, user: &str, judged: impl IntoIterator<Item = &'a Need<'n>>) -> String {
         match judged.into_iter().nth(self.need) {
-            Some(need) => refusal(user, need),
+            Some(need) => need.refusal(user).to_string(),
             None => {
                 format!("User {user} does not have sufficient privileges to perform the requested operation")
             }
         }
     }
-}
-
-/// Cassandra's text for a missing permission (`CassandraAuthorizer`, 0x2100).
-pub fn refusal(user: &str, need: &Need<'_>) -> String {
-    format!("User {user} has no {} permission on {} or any of its parents", need.permission, need.resource)
 }
 
 /// What [`decide`] says.

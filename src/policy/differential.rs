@@ -129,7 +129,7 @@ fn need(dice: &mut Dice) -> Need<'static> {
     };
     let permissions =
         [Permission::Select, Permission::Modify, Permission::Drop, Permission::Create, Permission::Authorize];
-    Need { permission: permissions[dice.below(permissions.len())], resource, why: "random" }
+    Need::new(permissions[dice.below(permissions.len())], resource, "random")
 }
 
 fn verdict(grants: &Grants, needs: &[Need<'_>], named: &[Need<'_>]) -> Result<(), (usize, bool)> {

@@ -29,7 +29,7 @@ mod tests;
 mod validate;
 mod watch;
 
-pub use decide::{Decision, Denial, Permit, RuleId, decide, decide_naming, refusal};
+pub use decide::{Decision, Denial, Permit, RuleId, decide, decide_naming};
 pub use grants::{Explanation, Grants};
 pub use set::{PolicySet, PolicySource};
 pub use validate::Catalogue;

@@ -91,7 +91,7 @@ fn need(permission: Permission, resource: &'static str) -> Need<'static> {
         Some((k, "*")) => Resource::AllTables(Cow::Borrowed(k)),
         Some((k, t)) => Resource::Table { keyspace: Cow::Borrowed(k), table: Cow::Borrowed(t) },
     };
-    Need { permission, resource, why: "a test" }
+    Need::new(permission, resource, "a test")
 }
 
 fn may(grants: &Grants, permission: Permission, resource: &'static str) -> bool {

@@ -7,10 +7,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use cqlgate_protocol::cql::statement::Category;
-use cqlgate_protocol::cql::{
-    Kind, Limits, Need, ParseError, Permission, Refusal, RelationKind, Resource, Schema as _, Statement,
-    is_readable_by_all, needs,
-};
+use cqlgate_protocol::cql::{Kind, Limits, Need, ParseError, Refusal, Statement, needs};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -161,9 +158,12 @@ fn classify(text: &str, keyspace: Option<&str>, schema: &SchemaSnapshot, limits:
         return classified;
     }
     classified.outcome = match needs(&statement, keyspace, schema) {
-        Ok(needs) => Outcome::Needs {
-            needs: needs.into_iter().map(Need::into_owned).collect(),
-            named: named(&statement, keyspace, schema),
+        Ok(found) => match found.refusal {
+            Some(refusal) if found.needs.is_empty() => Outcome::Refused(refusal),
+            _ => Outcome::Needs {
+                needs: found.needs.into_iter().map(Need::into_owned).collect(),
+                named: found.named.into_iter().map(Need::into_owned).collect(),
+            },
         },
         Err(refusal) => Outcome::Refused(refusal),
     };
@@ -184,33 +184,6 @@ fn route(statement: &Statement<'_>, keyspace: Option<&str>) -> Route {
         kind if kind.category() == Category::Ddl => Route::Ddl,
         _ => Route::Node,
     }
-}
-
-/// What a statement names besides what it needs, for a DENY to reach: a view that is read (it needs its
-/// base), a system table that everybody may read (it needs nothing), a keyspace that is made (it needs ALL
-/// KEYSPACES).
-fn named(statement: &Statement<'_>, keyspace: Option<&str>, schema: &SchemaSnapshot) -> Box<[Need<'static>]> {
-    if let Statement::CreateKeyspace(name) = statement {
-        return Box::new([Need {
-            permission: Permission::Create,
-            resource: Resource::Keyspace(name.clone().into_owned().into()),
-            why: "names the keyspace",
-        }]);
-    }
-    let Statement::Select(_) = statement else { return Box::default() };
-    let Some(table) = statement.table() else { return Box::default() };
-    let Some(keyspace) = table.keyspace.as_deref().or(keyspace) else { return Box::default() };
-    let relation = schema.relation(keyspace, &table.name).map(|relation| relation.kind);
-    let why = match relation {
-        _ if is_readable_by_all(keyspace, &table.name) => "names the table",
-        Some(RelationKind::View { .. }) => "names the view",
-        _ => return Box::default(),
-    };
-    let resource = Resource::Table {
-        keyspace: keyspace.to_owned().into(),
-        table: table.name.clone().into_owned().into(),
-    };
-    Box::new([Need { permission: Permission::Select, resource, why }])
 }
 
 /// The process-wide cache, one a cluster, bounded in bytes, least recently used out first.

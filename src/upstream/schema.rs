@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cqlgate_protocol::cql::needs::{Relation, RelationKind, Schema};
+use cqlgate_protocol::cql::{Function, Identity, Relation, RelationKind, Role, Schema};
 use cqlgate_protocol::wire::response::{Change, SchemaChange, Target};
 
 /// The schema at one moment. Names are internal names.
@@ -26,8 +26,8 @@ pub(super) struct Keyspace {
     pub(super) tables: BTreeMap<String, Table>,
     /// Materialized views.
     pub(super) views: BTreeMap<String, View>,
-    /// Names of functions and aggregates.
-    pub(super) functions: BTreeSet<String>,
+    /// Functions and aggregates by name.
+    pub(super) functions: BTreeMap<String, Vec<Function>>,
     /// The table of each index.
     pub(super) indexes: BTreeMap<String, String>,
 }
@@ -56,11 +56,6 @@ impl SchemaSnapshot {
         self.generation
     }
 
-    /// The table that an index is on.
-    pub fn index_table(&self, keyspace: &str, index: &str) -> Option<&str> {
-        self.keyspaces.get(keyspace)?.indexes.get(index).map(String::as_str)
-    }
-
     /// Tables and views, system ones too.
     pub fn tables(&self) -> usize {
         self.keyspaces.values().map(|keyspace| keyspace.tables.len() + keyspace.views.len()).sum()
@@ -80,14 +75,37 @@ impl Schema for SchemaSnapshot {
         let keyspace = self.keyspaces.get(keyspace)?;
         if let Some(table) = keyspace.tables.get(name) {
             let kind = RelationKind::Table { views: &table.views };
-            return Some(Relation { kind, masked: table.masked });
+            return Some(Relation { kind, columns: &[], masked: table.masked });
         }
         let view = keyspace.views.get(name)?;
-        Some(Relation { kind: RelationKind::View { base: &view.base }, masked: view.masked })
+        Some(Relation { kind: RelationKind::View { base: &view.base }, columns: &[], masked: view.masked })
     }
 
-    fn has_function(&self, keyspace: &str, name: &str) -> bool {
-        self.keyspaces.get(keyspace).is_some_and(|keyspace| keyspace.functions.contains(name))
+    fn functions(&self, keyspace: &str, name: &str) -> &[Function] {
+        self.keyspaces
+            .get(keyspace)
+            .and_then(|keyspace| keyspace.functions.get(name))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    fn index_table(&self, keyspace: &str, index: &str) -> Option<&str> {
+        self.keyspaces.get(keyspace)?.indexes.get(index).map(String::as_str)
+    }
+
+    fn field_type(&self, _: &str, _: &str, _: &str) -> Option<&str> {
+        None
+    }
+
+    fn role(&self, _: &str) -> Role {
+        Role::NotAsked
+    }
+
+    fn identity(&self, _: &str) -> Identity<'_> {
+        Identity::NotAsked
+    }
+
+    fn own_role(&self) -> Option<&str> {
+        None
     }
 }
 
@@ -125,10 +143,14 @@ impl Keyspace {
         Self {
             tables,
             views,
-            functions: parts.functions.into_iter().collect(),
+            functions: parts.functions.into_iter().map(|name| (name, vec![unknown()])).collect(),
             indexes: parts.indexes.into_iter().collect(),
         }
     }
+}
+
+fn unknown() -> Function {
+    Function { arguments: Box::default(), returns: "blob".into(), aggregate: None }
 }
 
 /// What changed between two readings, as events would have told it.
@@ -204,7 +226,7 @@ mod tests {
         assert_eq!(relation.kind, RelationKind::View { base: "u" });
         assert!(relation.masked, "a view of a masked table");
         assert!(schema.relation("k", "y").is_none() && schema.relation("l", "t").is_none());
-        assert!(schema.has_function("k", "f") && !schema.has_function("k", "g"));
+        assert!(!schema.functions("k", "f").is_empty() && schema.functions("k", "g").is_empty());
         assert_eq!((schema.index_table("k", "i"), schema.index_table("k", "j")), (Some("t"), None));
         assert_eq!((schema.tables(), schema.generation()), (5, 3));
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use cqlgate_protocol::cql::needs::Schema as _;
+use cqlgate_protocol::cql::Schema as _;
 use cqlgate_protocol::wire::response::SchemaChange;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};

@@ -3,11 +3,19 @@
 mod functions;
 pub mod keyword;
 pub mod lexer;
+mod need;
 pub mod needs;
-pub mod resource;
+mod permission;
+mod refusal;
+mod resource;
+mod schema;
 pub mod statement;
 
 pub use keyword::Release;
-pub use needs::{Refusal, Relation, RelationKind, Schema, needs};
-pub use resource::{Need, Permission, Resource, is_readable_by_all, is_system_keyspace};
-pub use statement::{Kind, Limits, ParseError, Statement, parse};
+pub use need::{Need, NeedList, Needs, Words};
+pub use needs::needs;
+pub use permission::Permission;
+pub use refusal::Refusal;
+pub use resource::{Resource, is_readable_by_all, is_system_keyspace};
+pub use schema::{Aggregate, Column, Function, Identity, Relation, RelationKind, Role, Schema};
+pub use statement::{Kind, Limits, ParseError, Statement, canonical_type, parse};

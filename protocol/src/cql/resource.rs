@@ -1,77 +1,16 @@
-//! Permissions and resources in Cassandra's own terms and order.
+//! Resources that permissions are held on, in Cassandra's own terms.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// A permission, in the order of Cassandra's own enumeration (`org.apache.cassandra.auth.Permission`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Permission {
-    /// Create keyspaces, tables, functions or roles.
-    Create,
-    /// Change the definition of a resource.
-    Alter,
-    /// Drop a resource.
-    Drop,
-    /// Read rows.
-    Select,
-    /// Write, delete or truncate rows.
-    Modify,
-    /// Grant and revoke permissions on a resource.
-    Authorize,
-    /// List roles and their permissions.
-    Describe,
-    /// Call a function.
-    Execute,
-    /// See masked columns in clear (5.0).
-    Unmask,
-    /// Restrict masked columns in a WHERE clause (5.0).
-    SelectMasked,
-}
-
-impl Permission {
-    /// Every permission, in Cassandra's order.
-    pub const ALL: [Self; 10] = [
-        Self::Create,
-        Self::Alter,
-        Self::Drop,
-        Self::Select,
-        Self::Modify,
-        Self::Authorize,
-        Self::Describe,
-        Self::Execute,
-        Self::Unmask,
-        Self::SelectMasked,
-    ];
-
-    /// The word as CQL and Cassandra's messages write it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "CREATE",
-            Self::Alter => "ALTER",
-            Self::Drop => "DROP",
-            Self::Select => "SELECT",
-            Self::Modify => "MODIFY",
-            Self::Authorize => "AUTHORIZE",
-            Self::Describe => "DESCRIBE",
-            Self::Execute => "EXECUTE",
-            Self::Unmask => "UNMASK",
-            Self::SelectMasked => "SELECT_MASKED",
-        }
-    }
-}
-
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use super::permission::Permission;
 
 /// A resource that permissions are held on. Names are internal names: folded if they were written
 /// unquoted, kept as they are if quoted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Resource<'a> {
-    /// `ALL KEYSPACES`, the root.
+    /// `ALL KEYSPACES`, the root of what holds data.
     AllKeyspaces,
     /// `KEYSPACE k`.
     Keyspace(Cow<'a, str>),
@@ -84,6 +23,32 @@ pub enum Resource<'a> {
         /// The table or view.
         table: Cow<'a, str>,
     },
+    /// `ALL FUNCTIONS`, the root of functions and aggregates.
+    AllFunctions,
+    /// `ALL FUNCTIONS IN KEYSPACE k`.
+    FunctionsIn(Cow<'a, str>),
+    /// `FUNCTION k.f(int, text)` (aggregates too).
+    Function {
+        /// The keyspace.
+        keyspace: Cow<'a, str>,
+        /// The function.
+        name: Cow<'a, str>,
+        /// The types of its arguments in their canonical form ([`crate::cql::canonical_type`]), joined by
+        /// `, `.
+        arguments: Cow<'a, str>,
+    },
+    /// `ALL ROLES`, the root of roles.
+    AllRoles,
+    /// `ROLE r`.
+    Role(Cow<'a, str>),
+    /// `ALL MBEANS`, the root of what JMX shows.
+    AllMbeans,
+    /// `MBEAN 'domain:name=..'`, perhaps a pattern.
+    Mbean(Cow<'a, str>),
+}
+
+fn owned(name: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(name.into_owned())
 }
 
 impl Resource<'_> {
@@ -91,20 +56,48 @@ impl Resource<'_> {
     pub fn into_owned(self) -> Resource<'static> {
         match self {
             Self::AllKeyspaces => Resource::AllKeyspaces,
-            Self::Keyspace(k) => Resource::Keyspace(Cow::Owned(k.into_owned())),
-            Self::AllTables(k) => Resource::AllTables(Cow::Owned(k.into_owned())),
-            Self::Table { keyspace, table } => Resource::Table {
-                keyspace: Cow::Owned(keyspace.into_owned()),
-                table: Cow::Owned(table.into_owned()),
+            Self::Keyspace(k) => Resource::Keyspace(owned(k)),
+            Self::AllTables(k) => Resource::AllTables(owned(k)),
+            Self::Table { keyspace, table } => {
+                Resource::Table { keyspace: owned(keyspace), table: owned(table) }
+            }
+            Self::AllFunctions => Resource::AllFunctions,
+            Self::FunctionsIn(k) => Resource::FunctionsIn(owned(k)),
+            Self::Function { keyspace, name, arguments } => Resource::Function {
+                keyspace: owned(keyspace),
+                name: owned(name),
+                arguments: owned(arguments),
             },
+            Self::AllRoles => Resource::AllRoles,
+            Self::Role(role) => Resource::Role(owned(role)),
+            Self::AllMbeans => Resource::AllMbeans,
+            Self::Mbean(name) => Resource::Mbean(owned(name)),
         }
     }
 
-    /// The keyspace that the resource lies in or is, if it is not the root.
+    /// The keyspace that a resource of data lies in or is; `None` for the root and what holds no data.
     pub fn keyspace(&self) -> Option<&str> {
         match self {
-            Self::AllKeyspaces => None,
             Self::Keyspace(k) | Self::AllTables(k) | Self::Table { keyspace: k, .. } => Some(k),
+            _ => None,
+        }
+    }
+
+    /// The permissions that can be held on it, in Cassandra's order (`IResource.applicablePermissions`).
+    pub const fn applicable(&self) -> &'static [Permission] {
+        use Permission::{
+            Alter, Authorize, Create, Describe, Drop, Execute, Modify, Select, SelectMasked, Unmask,
+        };
+        match self {
+            Self::AllKeyspaces | Self::Keyspace(_) | Self::AllTables(_) => {
+                &[Create, Alter, Drop, Select, Modify, Authorize, Unmask, SelectMasked]
+            }
+            Self::Table { .. } => &[Alter, Drop, Select, Modify, Authorize, Unmask, SelectMasked],
+            Self::AllFunctions | Self::FunctionsIn(_) => &[Create, Alter, Drop, Authorize, Execute],
+            Self::Function { .. } => &[Alter, Drop, Authorize, Execute],
+            Self::AllRoles => &[Create, Alter, Drop, Authorize, Describe],
+            Self::Role(_) => &[Alter, Drop, Authorize, Describe],
+            Self::AllMbeans | Self::Mbean(_) => &[Select, Modify, Authorize, Describe, Execute],
         }
     }
 }
@@ -114,22 +107,26 @@ impl<'a> Resource<'a> {
     /// tables of its keyspace, the keyspace, all keyspaces. A grant on all keyspaces does not reach into a
     /// system keyspace (CVE-2025-23015).
     pub fn parents(&self) -> impl Iterator<Item = Resource<'a>> + use<'a> {
-        let tables = match self {
-            Self::Table { keyspace, .. } => Some(Self::AllTables(keyspace.clone())),
-            _ => None,
-        };
-        let keyspace = match self {
-            Self::Table { keyspace, .. } | Self::AllTables(keyspace) => {
-                Some(Self::Keyspace(keyspace.clone()))
+        let (near, middle, root) = match self {
+            Self::AllKeyspaces | Self::AllFunctions | Self::AllRoles | Self::AllMbeans => (None, None, None),
+            Self::Keyspace(k) => (None, None, data_root(k)),
+            Self::AllTables(k) => (None, Some(Self::Keyspace(k.clone())), data_root(k)),
+            Self::Table { keyspace: k, .. } => {
+                (Some(Self::AllTables(k.clone())), Some(Self::Keyspace(k.clone())), data_root(k))
             }
-            _ => None,
+            Self::FunctionsIn(_) => (None, None, Some(Self::AllFunctions)),
+            Self::Function { keyspace: k, .. } => {
+                (None, Some(Self::FunctionsIn(k.clone())), Some(Self::AllFunctions))
+            }
+            Self::Role(_) => (None, None, Some(Self::AllRoles)),
+            Self::Mbean(_) => (None, None, Some(Self::AllMbeans)),
         };
-        let root = self
-            .keyspace()
-            .is_some_and(|keyspace| !is_system_keyspace(keyspace))
-            .then_some(Self::AllKeyspaces);
-        [tables, keyspace, root].into_iter().flatten()
+        [near, middle, root].into_iter().flatten()
     }
+}
+
+fn data_root<'a>(keyspace: &str) -> Option<Resource<'a>> {
+    (!is_system_keyspace(keyspace)).then_some(Resource::AllKeyspaces)
 }
 
 /// Keyspaces that every node has for itself; nobody changes their tables' definitions.
@@ -172,7 +169,7 @@ pub fn is_readable_by_all(keyspace: &str, table: &str) -> bool {
     }
 }
 
-/// As Cassandra's refusals name it: `<table k.t>`, `<all tables in k>`, `<keyspace k>`, `<all keyspaces>`.
+/// As Cassandra's refusals name it: `<table k.t>`, `<all tables in k>`, `<function k.f(int, text)>`.
 impl fmt::Display for Resource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -180,25 +177,16 @@ impl fmt::Display for Resource<'_> {
             Self::Keyspace(k) => write!(f, "<keyspace {k}>"),
             Self::AllTables(k) => write!(f, "<all tables in {k}>"),
             Self::Table { keyspace, table } => write!(f, "<table {keyspace}.{table}>"),
+            Self::AllFunctions => f.write_str("<all functions>"),
+            Self::FunctionsIn(k) => write!(f, "<all functions in {k}>"),
+            Self::Function { keyspace, name, arguments } => {
+                write!(f, "<function {keyspace}.{name}({arguments})>")
+            }
+            Self::AllRoles => f.write_str("<all roles>"),
+            Self::Role(role) => write!(f, "<role {role}>"),
+            Self::AllMbeans => f.write_str("<all mbeans>"),
+            Self::Mbean(name) => write!(f, "<mbean {name}>"),
         }
-    }
-}
-
-/// One thing that must be permitted for a statement to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Need<'a> {
-    /// The permission.
-    pub permission: Permission,
-    /// On what.
-    pub resource: Resource<'a>,
-    /// Why the statement needs it, for people: "reads the table", "a conditional write reads".
-    pub why: &'static str,
-}
-
-impl Need<'_> {
-    /// The same need, owning its names.
-    pub fn into_owned(self) -> Need<'static> {
-        Need { permission: self.permission, resource: self.resource.into_owned(), why: self.why }
     }
 }
 

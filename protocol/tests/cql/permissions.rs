@@ -1,7 +1,8 @@
 //! Statements that were run as a plain role, and exactly the permissions that Cassandra asked for.
 
 use cqlgate_protocol::cql::{
-    Limits, Need, ParseError, Permission, Refusal, Relation, RelationKind, Resource, Schema, needs, parse,
+    Function, Identity, Limits, Need, ParseError, Permission, Refusal, Relation, RelationKind, Resource,
+    Role, Schema, needs, parse,
 };
 
 use crate::lines;
@@ -9,11 +10,13 @@ use crate::lines;
 /// The schema that the statements were run on.
 pub(crate) struct Fixture {
     views: Vec<String>,
+    function: Vec<Function>,
 }
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        Self { views: vec!["by_v".into(), "by_x".into()] }
+        let function = Function { arguments: Box::default(), returns: "int".into(), aggregate: None };
+        Self { views: vec!["by_v".into(), "by_x".into()], function: vec![function] }
     }
 }
 
@@ -32,15 +35,36 @@ impl Schema for Fixture {
             (keyspace, _) if keyspace.starts_with("system") => RelationKind::Table { views: &[] },
             _ => return None,
         };
-        Some(Relation { kind, masked: keyspace == "o1" && (name == "mask" || name == "mpk") })
+        Some(Relation { kind, columns: &[], masked: keyspace == "o1" && (name == "mask" || name == "mpk") })
     }
 
-    fn has_function(&self, keyspace: &str, name: &str) -> bool {
-        match keyspace {
+    fn functions(&self, keyspace: &str, name: &str) -> &[Function] {
+        let known = match keyspace {
             "o1" => ["f1", "abs", "now", "sf", "fin", "mymask", "ag", "vf", "ff"].contains(&name),
             "o2" => name == "g",
             _ => false,
-        }
+        };
+        if known { &self.function } else { &[] }
+    }
+
+    fn index_table(&self, _: &str, _: &str) -> Option<&str> {
+        None
+    }
+
+    fn field_type(&self, _: &str, _: &str, _: &str) -> Option<&str> {
+        None
+    }
+
+    fn role(&self, _: &str) -> Role {
+        Role::NotAsked
+    }
+
+    fn identity(&self, _: &str) -> Identity<'_> {
+        Identity::NotAsked
+    }
+
+    fn own_role(&self) -> Option<&str> {
+        None
     }
 }
 
@@ -79,7 +103,7 @@ fn statements_need_exactly_what_cassandra_asks_for() {
         let kind = statement.kind();
         match needs(&statement, row["keyspace"].as_str(), &fixture) {
             Ok(found) => {
-                let found: Vec<_> = found.iter().map(name).collect();
+                let found: Vec<_> = found.needs.iter().map(name).collect();
                 if told.is_empty() && error.starts_with("0x2200") {
                     // INVALID for reasons that lie in columns and types; the node says so.
                     invalid += 1;
@@ -112,7 +136,7 @@ fn statements_need_exactly_what_cassandra_asks_for() {
 fn a_need_says_why() {
     let fixture = Fixture::new();
     let statement = parse("UPDATE o1.base SET x = 1 WHERE id = 1 IF EXISTS", &Limits::default()).unwrap();
-    let found = needs(&statement, None, &fixture).unwrap();
+    let found = needs(&statement, None, &fixture).unwrap().needs;
     assert_eq!(found.len(), 4);
     assert_eq!(found[0].permission, Permission::Modify);
     assert!(found.iter().all(|need| !need.why.is_empty()));

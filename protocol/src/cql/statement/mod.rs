@@ -40,6 +40,7 @@ pub use relation::{Operator, Restriction, Restrictions, Subject};
 pub use select::{Select, Selection};
 pub use selector::{Arguments, Selector, SelectorExpr, Selectors};
 pub use term::{Term, Terms};
+pub use types::canonical_type;
 
 use super::keyword::{Keyword, Release};
 use super::lexer::{Symbol, TokenKind};

@@ -12,7 +12,7 @@ use super::roles::role;
 use super::term::string_literal;
 use crate::cql::keyword::Keyword;
 use crate::cql::lexer::{Symbol, TokenKind};
-use crate::cql::resource::Permission;
+use crate::cql::permission::Permission;
 
 /// Behind `GRANT`.
 pub(crate) fn grant<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Kind> {

@@ -4,8 +4,8 @@ use nom::Parser;
 use nom::combinator::verify;
 use nom::sequence::{delimited, preceded, terminated};
 
-use super::cursor::{Cursor, Parsed, comma_list, symbol, token};
-use super::names::user_type;
+use super::cursor::{Context, Cursor, Limits, Parsed, comma_list, symbol, token};
+use super::names::{fold, user_type};
 use crate::cql::keyword::{Class, Keyword};
 use crate::cql::lexer::{Symbol, TokenKind};
 
@@ -61,5 +61,80 @@ pub(crate) fn native_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, (
     match input.kind() {
         TokenKind::Keyword(keyword) if keyword.class() == Class::NativeType => Ok((input.next(), ())),
         _ => input.fail(),
+    }
+}
+
+/// A type as Cassandra's schema tables write it, in the one form in which types are compared here:
+/// `frozen<..>` left out (functions take everything frozen), `varchar` as `text`, names of native types in
+/// lower case, one space behind a comma. `None` for what is no type.
+///
+/// `frozen<map<varchar, int>>` is `map<text, int>`, `k.address` is `k.address`, `'..Int32Type'` stays in its
+/// quotes.
+pub fn canonical_type(text: &str) -> Option<String> {
+    let context = Context::new(Limits::default());
+    let cursor = Cursor::new(&context, text, 0, 0);
+    let (rest, ()) = any_type(cursor).ok()?;
+    if rest.kind() != TokenKind::End {
+        return None;
+    }
+    Some(canonical(cursor, rest.token.start))
+}
+
+/// The same of the type whose tokens stand from a cursor up to a byte.
+fn canonical(from: Cursor<'_, '_>, end: usize) -> String {
+    let (mut out, mut cursor, mut frozen, mut depth) = (String::new(), from, Vec::new(), 0_usize);
+    while cursor.token.start < end && cursor.kind() != TokenKind::End {
+        let opens = cursor.next().at(Symbol::Less);
+        match cursor.kind() {
+            TokenKind::Keyword(Keyword::Frozen) if opens => {
+                depth += 1;
+                frozen.push(depth);
+                cursor = cursor.next();
+            }
+            TokenKind::Symbol(Symbol::Less) => {
+                depth += 1;
+                out.push('<');
+            }
+            TokenKind::Symbol(Symbol::Greater) => {
+                if frozen.last() == Some(&depth) {
+                    frozen.pop();
+                } else {
+                    out.push('>');
+                }
+                depth = depth.saturating_sub(1);
+            }
+            TokenKind::Symbol(Symbol::Comma) => out.push_str(", "),
+            TokenKind::Keyword(Keyword::Varchar) => out.push_str("text"),
+            TokenKind::Quoted | TokenKind::String | TokenKind::Symbol(_) | TokenKind::Integer => {
+                out.push_str(cursor.slice());
+            }
+            _ => out.push_str(&fold(cursor.slice())),
+        }
+        cursor = cursor.next();
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_have_one_form() {
+        for (text, form) in [
+            ("int", "int"),
+            ("VARCHAR", "text"),
+            ("frozen<map<varchar,INT>>", "map<text, int>"),
+            ("map<text, frozen<list<frozen<addr>>>>", "map<text, list<addr>>"),
+            ("frozen<tuple<int, frozen<\"My T\">>>", "tuple<int, \"My T\">"),
+            ("vector<float, 3>", "vector<float, 3>"),
+            ("k.Addr", "k.addr"),
+            ("'org.apache.cassandra.db.marshal.Int32Type'", "'org.apache.cassandra.db.marshal.Int32Type'"),
+        ] {
+            assert_eq!(canonical_type(text).as_deref(), Some(form), "{text}");
+        }
+        for text in ["", "int int", "list<", "list<int", "1", "frozen<list<int>"] {
+            assert_eq!(canonical_type(text), None, "{text}");
+        }
     }
 }

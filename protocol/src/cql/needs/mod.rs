@@ -1,0 +1,108 @@
+//! What a statement needs to be permitted: pure data from the statement, the keyspace in use and the schema.
+//!
+//! In: a [`Statement`], the keyspace that names without one take, a view of the schema. Out: the needs in
+//! the order in which Cassandra checks them, or a [`Refusal`]. As in Cassandra, statements on rows name
+//! what must exist (an unknown table is INVALID before any check), TRUNCATE and definitions do not.
+
+mod definitions;
+mod rows;
+
+use super::need::{Need, Needs};
+use super::permission::Permission;
+use super::refusal::Refusal;
+use super::resource::{Resource, is_local_system_keyspace, is_system_keyspace};
+use super::schema::Schema;
+use super::statement::{Name, Statement, TableName};
+
+/// What `statement` needs, in the order in which Cassandra checks it. `keyspace` is the one that names
+/// without a keyspace take: the request's own, or the session's.
+///
+/// # Errors
+/// A [`Refusal`] where nothing can be permitted, or where something must be found out first.
+pub fn needs<'a>(
+    statement: &Statement<'a>,
+    keyspace: Option<&'a str>,
+    schema: &'a impl Schema,
+) -> Result<Needs<'a>, Refusal> {
+    let scope = Scope { keyspace, schema };
+    match statement {
+        Statement::Select(select) => scope.select(select),
+        Statement::Insert(change) | Statement::Update(change) | Statement::Delete(change) => {
+            let mut needs = Needs::default();
+            scope.change(change, &mut needs)?;
+            Ok(needs)
+        }
+        Statement::Batch(batch) => {
+            let mut needs = Needs::default();
+            for child in &batch.children {
+                scope.change(child, &mut needs)?;
+            }
+            Ok(needs)
+        }
+        Statement::Truncate(table) => {
+            let resource = scope.table(table)?;
+            Ok(Needs::one(Need::new(Permission::Modify, resource, "truncates the table")))
+        }
+        Statement::Use(_) => Ok(Needs::default()),
+        Statement::CreateKeyspace(_)
+        | Statement::DropKeyspace(_)
+        | Statement::CreateTable(_)
+        | Statement::DropTable(_) => scope.definition(statement),
+        Statement::Other(kind) => Err(Refusal::NotJudged(*kind)),
+    }
+}
+
+/// Where names are looked up.
+struct Scope<'s, S> {
+    keyspace: Option<&'s str>,
+    schema: &'s S,
+}
+
+impl<'s, S: Schema> Scope<'s, S> {
+    /// The keyspace of a name that may lack one.
+    fn keyspace_of<'a>(&self, keyspace: Option<&Name<'a>>) -> Result<Name<'a>, Refusal>
+    where
+        's: 'a,
+    {
+        match (keyspace, self.keyspace) {
+            (Some(keyspace), _) => Ok(keyspace.clone()),
+            (None, Some(keyspace)) => Ok(Name::Borrowed(keyspace)),
+            (None, None) => Err(Refusal::NoKeyspace),
+        }
+    }
+
+    fn resolve<'a>(&self, table: &TableName<'a>) -> Result<Name<'a>, Refusal>
+    where
+        's: 'a,
+    {
+        self.keyspace_of(table.keyspace.as_ref())
+    }
+
+    fn table<'a>(&self, table: &TableName<'a>) -> Result<Resource<'a>, Refusal>
+    where
+        's: 'a,
+    {
+        Ok(Resource::Table { keyspace: self.resolve(table)?, table: table.name.clone() })
+    }
+}
+
+/// A permission to change a definition; nobody does that to Cassandra's own keyspaces, except that ALTER
+/// reaches the replication of those that the nodes share.
+fn changes<'a>(
+    permission: Permission,
+    resource: Resource<'a>,
+    why: &'static str,
+) -> Result<Need<'a>, Refusal> {
+    match resource.keyspace() {
+        Some(keyspace) if is_local_system_keyspace(keyspace) => {
+            Err(Refusal::SystemKeyspace(keyspace.to_owned()))
+        }
+        Some(keyspace) if is_system_keyspace(keyspace) => match resource {
+            Resource::Keyspace(_) if permission == Permission::Alter => {
+                Ok(Need::new(permission, resource, why))
+            }
+            resource => Err(Refusal::SystemResource(permission, resource.into_owned())),
+        },
+        _ => Ok(Need::new(permission, resource, why)),
+    }
+}

@@ -1,0 +1,158 @@
+//! Why a statement is refused whoever asks, in Cassandra's words where Cassandra has some.
+
+use std::fmt;
+
+use super::permission::Permission;
+use super::resource::Resource;
+use super::statement::Kind;
+
+/// Why a statement is refused before any policy is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Nobody has said yet what such a statement needs.
+    NotJudged(Kind),
+    /// A name lacks its keyspace, and none is in use.
+    NoKeyspace,
+    /// The keyspace does not exist.
+    UnknownKeyspace(String),
+    /// The table does not exist.
+    UnknownTable {
+        /// Its keyspace, which exists.
+        keyspace: String,
+        /// The table.
+        table: String,
+    },
+    /// The column does not exist.
+    UnknownColumn {
+        /// The keyspace of its table.
+        keyspace: String,
+        /// The table, which exists.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// No function of that name exists, native or not.
+    UnknownFunction {
+        /// Where it could have been.
+        keyspace: String,
+        /// The function as the statement names it.
+        name: String,
+    },
+    /// The table has masked columns, which are not judged yet.
+    Masked {
+        /// Its keyspace.
+        keyspace: String,
+        /// The table.
+        table: String,
+    },
+    /// The function is a user's, or may be: not judged yet.
+    Function {
+        /// The function as the statement names it.
+        name: String,
+    },
+    /// Nobody changes the definition of what is in this keyspace.
+    SystemKeyspace(String),
+    /// Nobody does this to a system keyspace that the nodes share.
+    SystemResource(Permission, Resource<'static>),
+    /// Nobody is granted this on a system keyspace.
+    SystemGrant,
+    /// Nobody makes functions in a keyspace that every node has for itself: INVALID there.
+    SystemFunction(String),
+    /// Cassandra keeps this for superusers, whom nobody is through the gateway. Its own words.
+    Superuser(&'static str),
+    /// It changes the role that the gateway itself logs in with.
+    OwnRole(String),
+    /// Whether a role is a superuser cannot be known: the gateway's account may not read `system_auth`.
+    RolesUnreadable,
+    /// It must be known first what this role is; never told to a client.
+    AskRole(String),
+    /// It must be known first which role this identity is bound to; never told to a client.
+    AskIdentity(String),
+}
+
+impl Refusal {
+    /// The code of the ERROR frame: 0x2000 (syntax), 0x2100 (unauthorized) or 0x2200 (invalid).
+    pub const fn code(&self) -> u32 {
+        match self {
+            Self::NotJudged(_)
+            | Self::Masked { .. }
+            | Self::Function { .. }
+            | Self::SystemKeyspace(_)
+            | Self::SystemResource(..)
+            | Self::SystemGrant
+            | Self::Superuser(_)
+            | Self::OwnRole(_)
+            | Self::RolesUnreadable
+            | Self::AskRole(_)
+            | Self::AskIdentity(_) => 0x2100,
+            Self::NoKeyspace
+            | Self::UnknownKeyspace(_)
+            | Self::UnknownTable { .. }
+            | Self::UnknownColumn { .. }
+            | Self::UnknownFunction { .. }
+            | Self::SystemFunction(_) => 0x2200,
+        }
+    }
+
+    /// Whether the schema that was asked did not know a name: worth one look-up before it is believed.
+    pub const fn is_unknown_name(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownKeyspace(_)
+                | Self::UnknownTable { .. }
+                | Self::UnknownColumn { .. }
+                | Self::UnknownFunction { .. }
+        )
+    }
+}
+
+/// What the client reads, in Cassandra's words where Cassandra has some.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJudged(kind) => {
+                write!(f, "cqlgate does not judge {kind} statements yet and refuses them")
+            }
+            Self::NoKeyspace => f.write_str(
+                "No keyspace has been specified. USE a keyspace, or explicitly specify keyspace.tablename",
+            ),
+            Self::UnknownKeyspace(keyspace) => write!(f, "keyspace {keyspace} does not exist"),
+            Self::UnknownTable { table, .. } => write!(f, "table {table} does not exist"),
+            Self::Masked { keyspace, table } => {
+                write!(
+                    f,
+                    "cqlgate does not judge tables with masked columns yet and refuses {keyspace}.{table}"
+                )
+            }
+            Self::Function { name } => {
+                write!(f, "cqlgate does not judge functions other than native ones yet and refuses {name}")
+            }
+            Self::SystemKeyspace(keyspace) => write!(f, "{keyspace} keyspace is not user-modifiable."),
+            Self::SystemResource(permission, resource) => write!(f, "Cannot {permission} {resource}"),
+            Self::UnknownColumn { keyspace, table, column } => {
+                write!(f, "Undefined column name {column} in table {keyspace}.{table}")
+            }
+            Self::UnknownFunction { name, .. } => write!(f, "Unknown function '{name}'"),
+            Self::SystemGrant => f.write_str(
+                "Granting permissions on system keyspaces is strictly limited, this operation is not permitted",
+            ),
+            Self::SystemFunction(keyspace) => {
+                write!(f, "System keyspace '{keyspace}' is not user-modifiable")
+            }
+            Self::Superuser(words) => {
+                write!(f, "{words} (nobody is one through cqlgate: connect to Cassandra directly)")
+            }
+            Self::OwnRole(role) => write!(
+                f,
+                "cqlgate's own role {role} is not changed through cqlgate: connect to Cassandra directly"
+            ),
+            Self::RolesUnreadable | Self::AskRole(_) | Self::AskIdentity(_) => f.write_str(
+                "cqlgate cannot tell whether this concerns a superuser: its account needs SELECT on \
+                 system_auth.roles, role_members and identity_to_role",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
