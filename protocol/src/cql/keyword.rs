@@ -1,5 +1,7 @@
 //! The keywords of CQL: which words the grammar of which release knows, and which of them may be names.
 
+use std::fmt;
+
 /// A line of Cassandra releases, by what its grammar knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Release {
@@ -10,21 +12,38 @@ pub enum Release {
     /// 5.0.
     #[default]
     V5_0,
+    /// Whatever comes after: read as 5.0, and refusals say that more may be accepted there.
+    Later,
 }
 
 impl Release {
-    /// Every release, oldest first.
+    /// The last release whose grammar is known.
+    pub const LAST: Self = Self::V5_0;
+
+    /// Every release whose grammar is known, oldest first.
     pub const ALL: [Self; 3] = [Self::V4_0, Self::V4_1, Self::V5_0];
 
-    /// The line that a node's `release_version` belongs to, such as `4.1.10` or `5.0-rc1`. Older ones count
-    /// as 4.0 and newer ones as 5.0: the nearest grammar that is known. `None` if it is no version.
+    /// The line that a node's `release_version` belongs to, such as `4.1.10` or `5.0-rc1`; older ones count
+    /// as 4.0. `None` if it is no version.
     pub fn of_version(version: &str) -> Option<Self> {
         let (major, rest) = version.split_once('.')?;
         let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
         Some(match (major.parse::<u16>().ok()?, minor.parse::<u16>().ok()?) {
             (..=3, _) | (4, 0) => Self::V4_0,
             (4, _) => Self::V4_1,
-            _ => Self::V5_0,
+            (5, 0) => Self::V5_0,
+            _ => Self::Later,
+        })
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4_0 => "4.0",
+            Self::V4_1 => "4.1",
+            Self::V5_0 => "5.0",
+            Self::Later => "after 5.0",
         })
     }
 }
@@ -191,8 +210,8 @@ mod tests {
             ("4.1-SNAPSHOT", Some(Release::V4_1)),
             ("5.0.9", Some(Release::V5_0)),
             ("5.0-rc1", Some(Release::V5_0)),
-            ("5.1-SNAPSHOT", Some(Release::V5_0)),
-            ("6.0", Some(Release::V5_0)),
+            ("5.1-SNAPSHOT", Some(Release::Later)),
+            ("6.0", Some(Release::Later)),
             ("", None),
             ("5", None),
             ("5.", None),

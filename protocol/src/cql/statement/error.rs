@@ -3,6 +3,9 @@
 use std::fmt;
 
 use super::cursor::{Fail, LimitKind, Reason};
+use super::kind::Kind;
+use super::newer::after_5_0;
+use crate::cql::keyword::Release;
 use crate::cql::lexer::{Bad, TokenKind, next_token};
 
 /// Why a text was not read as a statement.
@@ -27,8 +30,45 @@ pub struct SyntaxError {
     pub line: usize,
     /// The column, from 0, in UTF-16 units; `None` at the end of the text, which Cassandra writes as -1.
     pub column: Option<usize>,
-    /// What is wrong there. It may quote the statement's text.
+    /// What is wrong there, in Cassandra's words. It may quote the statement's text.
     pub message: String,
+    /// What else is known of such a text.
+    pub note: Option<Note>,
+}
+
+/// What is known of a text that is no CQL for the cluster it goes to, but may be CQL elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The grammar of a later release reads it.
+    Later {
+        /// The first that does.
+        release: Release,
+        /// As this kind of statement.
+        kind: Kind,
+    },
+    /// It asks for this, which only releases after 5.0 have.
+    AfterLast(&'static str),
+    /// The cluster's release is later than any grammar here, so it may be one of its statements.
+    ClusterIsLater,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Later { release, kind } => {
+                write!(f, "Cassandra {release} reads it as {kind}, the release of this cluster does not")
+            }
+            Self::AfterLast(what) => {
+                write!(f, "{what} is newer than Cassandra {}, and cqlgate does not pass it on", Release::LAST)
+            }
+            Self::ClusterIsLater => write!(
+                f,
+                "this cluster is newer than Cassandra {}, the last whose CQL cqlgate reads: it may accept what \
+                 cqlgate does not understand, so please report it",
+                Release::LAST
+            ),
+        }
+    }
 }
 
 impl ParseError {
@@ -57,7 +97,7 @@ impl ParseError {
                     Some(character) => format!("no viable alternative at character '{character}'"),
                     None => "no viable alternative at character '<EOF>'".to_owned(),
                 };
-                return Self::Syntax(SyntaxError { line, column: Some(column), message });
+                return Self::Syntax(SyntaxError { line, column: Some(column), message, note: None });
             }
             (_, Reason::Refused) => fail.words.to_owned(),
             (kind, Reason::ExpectedKeyword) => {
@@ -81,11 +121,12 @@ impl ParseError {
                 format!("no viable alternative at input '{}'", shown(text, kind, token.start, token.end))
             }
         };
+        let note = after_5_0(text, token.start).map(Note::AfterLast);
         if token.kind == TokenKind::End {
-            return Self::Syntax(SyntaxError { line: 0, column: None, message });
+            return Self::Syntax(SyntaxError { line: 0, column: None, message, note });
         }
         let (line, column) = place(text, token.start);
-        Self::Syntax(SyntaxError { line, column: Some(column), message })
+        Self::Syntax(SyntaxError { line, column: Some(column), message, note })
     }
 }
 
@@ -113,9 +154,10 @@ fn place(text: &str, at: usize) -> (usize, usize) {
 impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.column {
-            Some(column) => write!(f, "line {}:{column} {}", self.line, self.message),
-            None => write!(f, "line 0:-1 {}", self.message),
+            Some(column) => write!(f, "line {}:{column} {}", self.line, self.message)?,
+            None => write!(f, "line 0:-1 {}", self.message)?,
         }
+        self.note.map_or(Ok(()), |note| write!(f, "; {note}"))
     }
 }
 

@@ -15,6 +15,7 @@ mod keyspace;
 mod kind;
 mod modification;
 mod names;
+mod newer;
 mod objects;
 mod permissions;
 mod properties;
@@ -32,7 +33,7 @@ use nom::combinator::cut;
 pub use batch::Batch;
 use cursor::{Context, Cursor, Fail, Parsed, Reason, keyword};
 pub use cursor::{LimitKind, Limits};
-pub use error::{ParseError, SyntaxError};
+pub use error::{Note, ParseError, SyntaxError};
 pub use kind::{Category, Kind};
 pub use modification::Modification;
 pub use names::{FunctionName, Name, TableName};
@@ -94,7 +95,7 @@ impl Limits {
 /// [`ParseError::Syntax`] where Cassandra would say `SYNTAX_ERROR`, [`ParseError::Limit`] where a limit is
 /// exceeded.
 pub fn parse<'a>(text: &'a str, limits: &Limits) -> Result<Statement<'a>, ParseError> {
-    run(text, &Context::new(*limits))
+    run(text, &Context::new(*limits)).map_err(|error| newer::noted(error, text, limits))
 }
 
 fn run<'a>(text: &'a str, context: &Context<'a>) -> Result<Statement<'a>, ParseError> {
@@ -394,6 +395,42 @@ mod tests {
             };
             assert_eq!(functions.capacity(), 0, "{text}");
         }
+    }
+
+    #[test]
+    fn errors_say_which_release_would_read_it() {
+        let told = |text, release| {
+            let limits = Limits { release, ..Limits::default() };
+            parse(text, &limits).unwrap_err().to_string()
+        };
+        for (text, what) in [
+            ("BEGIN TRANSACTION SELECT a FROM t; COMMIT TRANSACTION", "BEGIN TRANSACTION"),
+            ("LET x = (SELECT a FROM t)", "LET"),
+            ("list /**/ superusers", "LIST SUPERUSERS"),
+            ("COMMENT ON TABLE k.t IS 'x'", "COMMENT ON"),
+            ("SECURITY LABEL ON TABLE k.t IS 'x'", "SECURITY LABEL"),
+            ("CREATE GENERATED ROLE WITH GENERATED PASSWORD", "CREATE GENERATED ROLE"),
+            ("CREATE TABLE a LIKE b", "CREATE TABLE .. LIKE"),
+            ("SELECT a FROM t WHERE k BETWEEN 1 AND 2", "BETWEEN"),
+            ("SELECT a FROM t WHERE k NOT IN (1)", "NOT IN"),
+            ("CREATE ROLE r WITH GENERATED PASSWORD", "GENERATED PASSWORD"),
+            ("CREATE TABLE t (k int CHECK k > 0 PRIMARY KEY)", "a CHECK constraint"),
+        ] {
+            let error = told(text, Release::V5_0);
+            let note = format!("; {what} is newer than Cassandra 5.0, and cqlgate does not pass it on");
+            assert!(error.starts_with("line 1:") && error.ends_with(&note), "{error}");
+        }
+        assert_eq!(
+            told("ADD IDENTITY 'i' TO ROLE 'r'", Release::V4_1),
+            "line 1:4 mismatched input 'IDENTITY' expecting K_IDENTITY; Cassandra 5.0 reads it as \
+             CREATE_IDENTITY, the release of this cluster does not"
+        );
+        assert_eq!(
+            told("SELECT FROM t", Release::Later),
+            "line 1:7 no viable alternative at input 'FROM'; this cluster is newer than Cassandra 5.0, the last \
+             whose CQL cqlgate reads: it may accept what cqlgate does not understand, so please report it"
+        );
+        assert_eq!(told("SELECT FROM t", Release::V4_0), "line 1:7 no viable alternative at input 'FROM'");
     }
 
     #[test]
