@@ -4,7 +4,7 @@ use cqlgate_protocol::cql::statement::LimitKind;
 use cqlgate_protocol::cql::{Limits, ParseError, Statement, needs, parse};
 use proptest::prelude::*;
 
-use crate::permissions::Fixture;
+use crate::fixture::Fixture;
 use crate::{bytes, lines};
 
 fn refused(text: &str) {

@@ -9,6 +9,7 @@
     reason = "tests state what they expect"
 )]
 
+mod fixture;
 mod hostile;
 mod permissions;
 mod reading;

@@ -1,72 +1,9 @@
 //! Statements that were run as a plain role, and exactly the permissions that Cassandra asked for.
 
-use cqlgate_protocol::cql::{
-    Function, Identity, Limits, Need, ParseError, Permission, Refusal, Relation, RelationKind, Resource,
-    Role, Schema, needs, parse,
-};
+use cqlgate_protocol::cql::{Limits, Need, ParseError, Permission, Refusal, Resource, needs, parse};
 
+use crate::fixture::Fixture;
 use crate::lines;
-
-/// The schema that the statements were run on.
-pub(crate) struct Fixture {
-    views: Vec<String>,
-    function: Vec<Function>,
-}
-
-impl Fixture {
-    pub(crate) fn new() -> Self {
-        let function = Function { arguments: Box::default(), returns: "int".into(), aggregate: None };
-        Self { views: vec!["by_v".into(), "by_x".into()], function: vec![function] }
-    }
-}
-
-impl Schema for Fixture {
-    fn has_keyspace(&self, keyspace: &str) -> bool {
-        keyspace.starts_with("system") || ["o1", "o2"].contains(&keyspace)
-    }
-
-    fn relation(&self, keyspace: &str, name: &str) -> Option<Relation<'_>> {
-        let kind = match (keyspace, name) {
-            ("o1", "by_v" | "by_x") => RelationKind::View { base: "base" },
-            ("o1", "base") => RelationKind::Table { views: &self.views },
-            ("o1", "t" | "p" | "cnt" | "vec" | "ix" | "udt" | "mask" | "mpk") | ("o2", "t") => {
-                RelationKind::Table { views: &[] }
-            }
-            (keyspace, _) if keyspace.starts_with("system") => RelationKind::Table { views: &[] },
-            _ => return None,
-        };
-        Some(Relation { kind, columns: &[], masked: keyspace == "o1" && (name == "mask" || name == "mpk") })
-    }
-
-    fn functions(&self, keyspace: &str, name: &str) -> &[Function] {
-        let known = match keyspace {
-            "o1" => ["f1", "abs", "now", "sf", "fin", "mymask", "ag", "vf", "ff"].contains(&name),
-            "o2" => name == "g",
-            _ => false,
-        };
-        if known { &self.function } else { &[] }
-    }
-
-    fn index_table(&self, _: &str, _: &str) -> Option<&str> {
-        None
-    }
-
-    fn field_type(&self, _: &str, _: &str, _: &str) -> Option<&str> {
-        None
-    }
-
-    fn role(&self, _: &str) -> Role {
-        Role::NotAsked
-    }
-
-    fn identity(&self, _: &str) -> Identity<'_> {
-        Identity::NotAsked
-    }
-
-    fn own_role(&self) -> Option<&str> {
-        None
-    }
-}
 
 fn name(need: &Need<'_>) -> (String, String) {
     let resource = match &need.resource {
