@@ -10,6 +10,8 @@ mod drivers;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
+mod grammar;
+#[cfg(test)]
 mod holes;
 #[cfg(test)]
 mod house;

@@ -17,6 +17,7 @@ pub mod process;
 pub mod pusher;
 pub mod python;
 pub mod scratch;
+pub mod texts;
 pub mod trouble;
 
 pub use cassandra::Cassandra;

@@ -3,17 +3,16 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::RELEASE;
 use crate::trouble::{During, Result, Trouble};
 use crate::{parts, place};
 
 const DEPENDENCY_PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1";
 
-/// The folder of the jars: `cassandra-all` and everything that it needs to run.
-pub(super) fn jars() -> Result<PathBuf> {
-    let dir = place::made_once(&super::folder_name(), |dir| {
+/// The folder of the jars of a release: `cassandra-all` and everything that it needs to run.
+pub(super) fn jars(release: &str) -> Result<PathBuf> {
+    let dir = place::made_once(&super::folder_of(release), |dir| {
         let maven = parts::maven()?;
-        std::fs::write(dir.join("pom.xml"), pom()).during("writing pom.xml")?;
+        std::fs::write(dir.join("pom.xml"), pom(release)).during("writing pom.xml")?;
         let run = Command::new(maven)
             .args(["-B", "-q", &format!("{DEPENDENCY_PLUGIN}:copy-dependencies"), "-DoutputDirectory=lib"])
             .current_dir(dir)
@@ -24,7 +23,7 @@ pub(super) fn jars() -> Result<PathBuf> {
             return Ok(());
         }
         Err(Trouble::new(format!(
-            "mvn could not fetch Cassandra {RELEASE} (is the Maven registry reachable?):\n{}{}",
+            "mvn could not fetch Cassandra {release} (is the Maven registry reachable?):\n{}{}",
             String::from_utf8_lossy(&run.stdout),
             String::from_utf8_lossy(&run.stderr)
         )))
@@ -32,7 +31,7 @@ pub(super) fn jars() -> Result<PathBuf> {
     Ok(dir.join("lib"))
 }
 
-fn pom() -> String {
+fn pom(release: &str) -> String {
     format!(
         r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -44,7 +43,7 @@ fn pom() -> String {
     <dependency>
       <groupId>org.apache.cassandra</groupId>
       <artifactId>cassandra-all</artifactId>
-      <version>{RELEASE}</version>
+      <version>{release}</version>
     </dependency>
   </dependencies>
 </project>

@@ -2,9 +2,11 @@
 
 mod fetch;
 mod node;
+mod parser;
 mod service;
 
 pub use node::{Cassandra, Options, Tls};
+pub use parser::{Read, Reading, readings};
 pub use service::{SERVICE_GRANTS, SERVICE_ROLE};
 
 /// The release that the tests run on.
@@ -12,5 +14,9 @@ pub const RELEASE: &str = "5.0.9";
 
 /// The folder of its jars, for [`crate::place::is_made`].
 pub fn folder_name() -> String {
-    format!("cassandra-{RELEASE}")
+    folder_of(RELEASE)
+}
+
+fn folder_of(release: &str) -> String {
+    format!("cassandra-{release}")
 }

@@ -70,7 +70,9 @@ impl Cassandra {
     /// A node of one's own, ready for log-ins of its superuser.
     pub async fn start(options: Options) -> Result<Self> {
         let java = parts::java()?;
-        let jars = tokio::task::spawn_blocking(fetch::jars).await.during("fetching Cassandra")??;
+        let jars = tokio::task::spawn_blocking(|| fetch::jars(super::RELEASE))
+            .await
+            .during("fetching Cassandra")??;
         let ip = loopback::free_address(64, &[NATIVE_PORT, STORAGE_PORT])?;
         let scratch = Scratch::new("cassandra")?;
         let conf = scratch.path().join("conf");
