@@ -6,6 +6,9 @@
 use cqlgate_protocol::cql::{Limits, Statement, parse};
 use libfuzzer_sys::fuzz_target;
 
+#[path = "../../tests/cql/printer.rs"]
+mod printer;
+
 fuzz_target!(|text: &str| {
     let limits = Limits::default();
     let statement = match parse(text, &limits) {
@@ -26,6 +29,7 @@ fuzz_target!(|text: &str| {
     assert_eq!(again.kind(), statement.kind());
     assert_eq!(again.table(), statement.table());
     assert_eq!(again.is_fully_qualified(), statement.is_fully_qualified());
+    printer::check(text, &limits);
     // Two statements are never one, whatever separates them.
     for separator in ["", ";", " ", "\n", "/**/"] {
         let twice = format!("{text}{separator}DROP TABLE k.t");

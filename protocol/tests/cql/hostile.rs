@@ -5,6 +5,7 @@ use cqlgate_protocol::cql::{Limits, ParseError, Statement, needs, parse};
 use proptest::prelude::*;
 
 use crate::fixture::Fixture;
+use crate::printer;
 use crate::{bytes, lines};
 
 fn refused(text: &str) {
@@ -174,12 +175,20 @@ fn exercise(text: &str) {
     let _ = needs(&statement, Some("o1"), &Fixture::new());
     // What is read does not depend on blanks or comments between tokens, nor on what ends a text.
     assert_eq!(parse(&format!("/*x*/{text};"), &Limits::default()).map(|s| s.kind()), Ok(statement.kind()));
+    printer::check(text, &Limits::default());
 }
 
 fn samples() -> Vec<String> {
     lines(include_str!("../data/texts.jsonl"))
         .filter_map(|row| String::from_utf8(bytes(row["hex"].as_str().unwrap())).ok())
         .collect()
+}
+
+#[test]
+fn what_is_written_anew_is_read_the_same() {
+    for text in samples() {
+        printer::check(&text, &Limits::default());
+    }
 }
 
 proptest! {

@@ -12,6 +12,7 @@
 mod fixture;
 mod hostile;
 mod permissions;
+mod printer;
 mod reading;
 mod texts;
 

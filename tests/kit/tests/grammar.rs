@@ -18,6 +18,8 @@
 
 #[path = "grammar/agree.rs"]
 mod agree;
+#[path = "../../../protocol/tests/cql/printer.rs"]
+mod printer;
 
 use std::collections::BTreeMap;
 
@@ -156,6 +158,17 @@ fn one(outcome: &mut Outcome, text: &str, reading: Reading, limits: &Limits) {
             }
         }
         (Err(_), Reading::Refused { .. }) => outcome.refused += 1,
+    }
+}
+
+#[test]
+fn what_is_written_anew_is_read_the_same() {
+    let count = usize::try_from(number("CQLGATE_TEXTS", 12_000)).unwrap();
+    for release in Release::ALL {
+        let limits = Limits { release, ..Limits::default() };
+        for text in texts::texts(number("CQLGATE_SEED", 1) + 1_000, count, &corpus()) {
+            printer::check(&text, &limits);
+        }
     }
 }
 
