@@ -109,6 +109,10 @@ pub const LOOKUP_NEGATIVE_ENTRIES: u64 = 10_000;
 pub const SCHEMA_EVENTS: usize = 256;
 /// Looking up a name that the schema cache does not know.
 pub const NAME_LOOKUP: Duration = Duration::from_millis(200);
+/// Looking up a role or an identity: read at a quorum, a role with all that it was granted.
+pub const ROLE_LOOKUP: Duration = Duration::from_secs(2);
+/// Roles that one role may be by grants, directly or not; one with more is treated as a superuser.
+pub const ROLE_CLOSURE: usize = 64;
 /// Waiting for schema agreement and for the cache after a DDL statement.
 pub const SCHEMA_AGREEMENT: Duration = Duration::from_secs(10);
 /// The schema cache is read anew this often even when no event came.

@@ -181,8 +181,29 @@ impl Client {
         within: Duration,
     ) -> Result<(Table, Option<Vec<u8>>), ClientError> {
         let query = Query { consistency: Consistency::One, values, page_size, paging_state };
+        self.rows(text, &query, within).await
+    }
+
+    /// The first page of a query of tables that the nodes share.
+    pub(super) async fn at_quorum(
+        &self,
+        text: &str,
+        values: &[&[u8]],
+        within: Duration,
+    ) -> Result<Table, ClientError> {
+        let consistency = Consistency::LocalQuorum;
+        let query = Query { consistency, values, page_size: PAGE, paging_state: None };
+        Ok(self.rows(text, &query, within).await?.0)
+    }
+
+    async fn rows(
+        &self,
+        text: &str,
+        query: &Query<'_>,
+        within: Duration,
+    ) -> Result<(Table, Option<Vec<u8>>), ClientError> {
         let (header, body) =
-            self.ask(|stream| client::query(Version::V4, stream, text, &query), within).await?;
+            self.ask(|stream| client::query(Version::V4, stream, text, query), within).await?;
         let rows = match Response::parse(&header, &body)? {
             Response::Result(ResultBody::Rows(rows)) => rows,
             other => return Err(unexpected(&other)),

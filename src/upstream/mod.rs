@@ -17,6 +17,7 @@ mod lookup;
 mod pool;
 mod prepared;
 mod read;
+mod roles;
 mod schema;
 mod secret;
 mod shared;
@@ -27,6 +28,7 @@ mod tls;
 
 use std::sync::Arc;
 
+use cqlgate_protocol::cql::Role;
 use cqlgate_protocol::wire::Version;
 use cqlgate_protocol::wire::response::SchemaChange;
 use tokio::sync::{broadcast, watch};
@@ -45,6 +47,7 @@ pub use envelope::EnvelopeError;
 pub use pool::{Lease, LeaseError};
 pub use prepared::{BookError, Prepared, PreparedIds};
 pub use read::LocalRow;
+pub use roles::FoundIdentity;
 pub use schema::SchemaSnapshot;
 pub use secret::{Secret, SecretError};
 pub use shared::Health;
@@ -126,6 +129,23 @@ impl Cluster {
     /// next [`Cluster::schema`].
     pub async fn look_up(&self, keyspace: &str, table: &str) -> bool {
         self.shared.look_up(keyspace, table).await
+    }
+
+    /// Asks the cluster for a role, anew each time: a superuser is who is one, or was granted one.
+    /// [`Role::Unreadable`] if it could not be found out within [`crate::config::limits::ROLE_LOOKUP`], or the
+    /// service account lacks SELECT on `system_auth.roles`; never [`Role::NotAsked`].
+    pub async fn look_up_role(&self, role: &str) -> Role {
+        self.shared.roles().role(role).await
+    }
+
+    /// Asks the cluster which role an identity is bound to, anew each time and within the same bound.
+    pub async fn look_up_identity(&self, identity: &str) -> FoundIdentity {
+        self.shared.roles().identity(identity).await
+    }
+
+    /// The role that the gateway logs in with.
+    pub fn own_role(&self) -> &str {
+        self.shared.username()
     }
 
     /// Waits until the nodes agree on the schema and the cache has it, for the answer to a DDL statement.

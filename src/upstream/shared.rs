@@ -17,6 +17,7 @@ use super::control::Refresh;
 use super::lookup::Guard;
 use super::prepared::PreparedIds;
 use super::read::{self, LocalRow, Release};
+use super::roles::Roles;
 use super::schema::{Keyspaces, SchemaSnapshot};
 use crate::config::limits;
 use crate::metrics::{ClusterMetrics, set_now};
@@ -45,6 +46,7 @@ pub(super) struct Shared {
     told: mpsc::Sender<Told>,
     refreshes: mpsc::Sender<Refresh>,
     names: Guard<(String, String)>,
+    roles: Roles,
     prepared: PreparedIds,
     prepared_problem: ArcSwapOption<String>,
     superuser: ArcSwap<bool>,
@@ -90,9 +92,11 @@ impl Shared {
         let (told, receive_told) = mpsc::channel(limits::CONTROL_EVENTS);
         let (refreshes, receive_refreshes) = mpsc::channel(limits::CONTROL_EVENTS);
         let client: Arc<ArcSwapOption<Client>> = Arc::default();
+        let username: Arc<str> = username.into();
         let shared = Arc::new(Self {
             name: name.into(),
-            username: username.into(),
+            roles: Roles::new(username.clone(), client.clone()),
+            username,
             metrics,
             schema: ArcSwap::default(),
             generation: AtomicU64::new(0),
@@ -123,6 +127,10 @@ impl Shared {
 
     pub(super) fn metrics(&self) -> &ClusterMetrics {
         &self.metrics
+    }
+
+    pub(super) const fn roles(&self) -> &Roles {
+        &self.roles
     }
 
     pub(super) const fn prepared(&self) -> &PreparedIds {
