@@ -38,8 +38,7 @@ pub struct RuleId(pub u32);
 pub struct Denial {
     /// Which of the needs failed first; the named resources of [`decide_naming`] count on behind the needs.
     pub need: usize,
-    /// The DENY that refused it; `None`: no GRANT reaches it. Where one of two permissions would have done, a
-    /// DENY of either.
+    /// The DENY that refused it; `None`: no GRANT reaches it.
     pub rule: Option<RuleId>,
 }
 
@@ -87,7 +86,12 @@ pub fn decide_naming(grants: &Grants, needs: &[Need<'_>], named: &[Need<'_>]) ->
 fn judge(grants: &Grants, needs: &[Need<'_>], named: &[Need<'_>]) -> Result<Permit, Denial> {
     let mut first = None;
     for (index, need) in needs.iter().enumerate() {
-        let rule = grants.judge(need).map_err(|rule| Denial { need: index, rule })?;
+        if let Some(rule) = grants.denied(need) {
+            return Err(Denial { need: index, rule: Some(rule) });
+        }
+        let Some(rule) = grants.granted(need) else {
+            return Err(Denial { need: index, rule: None });
+        };
         first.get_or_insert(rule);
     }
     for (index, need) in named.iter().enumerate() {

@@ -6,6 +6,8 @@ mod audit;
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod bypass;
+#[cfg(test)]
 mod drivers;
 #[cfg(test)]
 mod durability;

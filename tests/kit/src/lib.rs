@@ -6,6 +6,7 @@
 pub mod cassandra;
 pub mod certs;
 pub mod cql;
+pub mod differential;
 pub mod faulty;
 pub mod gateway;
 pub mod http;

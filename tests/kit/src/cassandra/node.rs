@@ -33,6 +33,9 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// More arguments for the virtual machine.
     pub jvm: Vec<String>,
+    /// What its audit log says (`extra_yaml` turns that on, with the `FileAuditLogger`) is put into
+    /// `logs/audit.log` of its folder, one line a statement.
+    pub audit_file: bool,
 }
 
 /// TLS of a node's native port.
@@ -78,7 +81,7 @@ impl Cassandra {
         let conf = scratch.path().join("conf");
         std::fs::create_dir_all(&conf).during("making the configuration's folder")?;
         std::fs::create_dir_all(scratch.path().join("tmp")).during("making a folder")?;
-        scratch.write("conf/logback.xml", LOGBACK)?;
+        scratch.write("conf/logback.xml", logback(&scratch, &options))?;
         scratch.write("conf/cassandra.yaml", yaml(&scratch, ip, &options)?)?;
         let command = command(&java, &jars, scratch.path(), &options)?;
         let process = Process::spawn("Cassandra", &scratch, GRACE, &command)?;
@@ -210,10 +213,25 @@ native_transport_max_request_data_in_flight: 128MiB
     Ok(yaml)
 }
 
-const LOGBACK: &str = "<configuration>\
-<appender name=\"C\" class=\"ch.qos.logback.core.ConsoleAppender\"><encoder>\
-<pattern>%-5level %date{ISO8601} %F:%L - %msg%n</pattern></encoder></appender>\
-<root level=\"INFO\"><appender-ref ref=\"C\"/></root></configuration>";
+fn logback(scratch: &Scratch, options: &Options) -> String {
+    let audit = if options.audit_file {
+        format!(
+            "<appender name=\"A\" class=\"ch.qos.logback.core.FileAppender\">\
+             <file>{}/logs/audit.log</file><encoder>\
+             <pattern>%replace(%msg){{'[\\r\\n]', ' '}}%n</pattern></encoder></appender>\
+             <logger name=\"org.apache.cassandra.audit\" level=\"INFO\" additivity=\"false\">\
+             <appender-ref ref=\"A\"/></logger>",
+            scratch.path().display()
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "<configuration><appender name=\"C\" class=\"ch.qos.logback.core.ConsoleAppender\"><encoder>\
+         <pattern>%-5level %date{{ISO8601}} %F:%L - %msg%n</pattern></encoder></appender>{audit}\
+         <root level=\"INFO\"><appender-ref ref=\"C\"/></root></configuration>"
+    )
+}
 
 /// What Cassandra 5.0 wants opened on a Java 17, as its own start script does.
 const OPENS: [&str; 14] = [
