@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cqlgate_protocol::cql::Schema as _;
+use cqlgate_protocol::cql::{RelationKind, Schema as _};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -38,6 +38,17 @@ impl Catalogue for Known<'_> {
 
     fn has_table(&self, keyspace: &str, table: &str) -> bool {
         self.0.relation(keyspace, table).is_some()
+    }
+
+    fn base_of(&self, keyspace: &str, view: &str) -> Option<&str> {
+        match self.0.relation(keyspace, view)?.kind {
+            RelationKind::View { base } => Some(base),
+            RelationKind::Table { .. } => None,
+        }
+    }
+
+    fn functions(&self, keyspace: &str, name: &str) -> Vec<String> {
+        self.0.functions(keyspace, name).iter().map(|function| function.arguments.join(", ")).collect()
     }
 }
 

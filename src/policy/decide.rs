@@ -38,7 +38,8 @@ pub struct RuleId(pub u32);
 pub struct Denial {
     /// Which of the needs failed first; the named resources of [`decide_naming`] count on behind the needs.
     pub need: usize,
-    /// The DENY that refused it; `None`: no GRANT reaches it.
+    /// The DENY that refused it; `None`: no GRANT reaches it. Where one of two permissions would have done, a
+    /// DENY of either.
     pub rule: Option<RuleId>,
 }
 
@@ -86,12 +87,7 @@ pub fn decide_naming(grants: &Grants, needs: &[Need<'_>], named: &[Need<'_>]) ->
 fn judge(grants: &Grants, needs: &[Need<'_>], named: &[Need<'_>]) -> Result<Permit, Denial> {
     let mut first = None;
     for (index, need) in needs.iter().enumerate() {
-        if let Some(rule) = grants.denied(need) {
-            return Err(Denial { need: index, rule: Some(rule) });
-        }
-        let Some(rule) = grants.granted(need) else {
-            return Err(Denial { need: index, rule: None });
-        };
+        let rule = grants.judge(need).map_err(|rule| Denial { need: index, rule })?;
         first.get_or_insert(rule);
     }
     for (index, need) in named.iter().enumerate() {

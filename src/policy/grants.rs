@@ -1,8 +1,7 @@
-//! What one principal may do, compiled: only the rules that reach it, by keyspace and table.
+//! What one principal may do, compiled: only the rules that reach it, by kind of resource and by name.
 //!
-//! In: the rules that reach a principal. Out: for a (permission, resource) the rule that grants or denies
-//! it. A look-up walks from the resource to its parents, hashing names that rules name exactly and trying
-//! the patterns one by one; it neither allocates nor locks.
+//! In: the rules that reach a principal. Out: for a need the rule that grants or denies it. A look-up walks
+//! from the resource to its parents ([`super::tree`]); it neither allocates nor locks.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,8 +9,9 @@ use std::sync::Arc;
 use cqlgate_protocol::cql::{Need, Permission, Resource};
 
 use super::decide::RuleId;
-use super::pattern::Name;
-use super::rule::{Effect, Permissions, Rule, Scope, is_system};
+use super::mbean;
+use super::rule::{Effect, Rule, Scope, is_system};
+use super::tree::{Cell, Kind, Tree, place_of, place_of_rule};
 use crate::config::model::Mode;
 
 /// What one principal may do under one policy generation and one state of the directory. Made by
@@ -97,160 +97,108 @@ impl Grants {
         self.mode
     }
 
-    /// The GRANT on the resource or one of its parents. What lies in a keyspace of Cassandra's own is
-    /// reached by exact names only.
-    pub(super) fn granted(&self, need: &Need<'_>) -> Option<RuleId> {
-        let exact_only = need.resource.keyspace().is_some_and(is_system);
-        self.allow.upwards(need.permission, &need.resource, exact_only).map(RuleId)
+    /// The rule by which a need is met; or the DENY that stands against it, if one does. Where one of two
+    /// permissions will do, each for itself has to be granted and not denied.
+    pub(super) fn judge(&self, need: &Need<'_>) -> Result<RuleId, Option<RuleId>> {
+        self.judge_one(need.permission, &need.resource).or_else(|denied| match need.or {
+            None => Err(denied),
+            Some(or) => self.judge_one(or, &need.resource).map_err(|other| denied.or(other)),
+        })
     }
 
-    /// The DENY on the resource or one of its parents; a DROP is also denied by what the resource contains.
+    /// The DENY that stands against a need, of each permission that would do.
     pub(super) fn denied(&self, need: &Need<'_>) -> Option<RuleId> {
-        let within = || match need.permission {
-            Permission::Drop => self.deny.drop_within(&need.resource),
-            _ => None,
-        };
-        self.deny.upwards(need.permission, &need.resource, false).or_else(within).map(RuleId)
+        let rule = self.deny.denied(need.permission, &need.resource)?;
+        if let Some(or) = need.or {
+            self.deny.denied(or, &need.resource)?;
+        }
+        Some(RuleId(rule))
+    }
+
+    #[inline]
+    fn judge_one(&self, permission: Permission, resource: &Resource<'_>) -> Result<RuleId, Option<RuleId>> {
+        if let Some(rule) = self.deny.denied(permission, resource) {
+            return Err(Some(RuleId(rule)));
+        }
+        self.allow.granted(permission, resource).map(RuleId).ok_or(None)
     }
 }
 
 /// The rules of one effect.
 #[derive(Debug, Default)]
 struct Side {
-    root: Cell,
-    keyspaces: HashMap<Box<str>, Keyspace>,
-    patterns: Vec<(Name, Keyspace)>,
-    /// The first rule for DROP on anything below the root.
-    drop_within: Option<u32>,
-}
-
-/// What stands on one keyspace, or on those of one pattern.
-#[derive(Debug, Default)]
-struct Keyspace {
-    itself: Cell,
-    all_tables: Cell,
-    tables: HashMap<Box<str>, Cell>,
-    patterns: Vec<(Name, Cell)>,
-    /// The first rule for DROP on a table of it.
-    drop_in_tables: Option<u32>,
-}
-
-/// The permissions that stand on one resource, and the first rule for each.
-#[derive(Debug, Default)]
-struct Cell {
-    permissions: Permissions,
-    rules: [u32; Permission::ALL.len()],
-}
-
-impl Cell {
-    fn add(&mut self, permissions: Permissions, id: u32) {
-        for permission in permissions.without(self.permissions).iter() {
-            self.permissions.add(permission);
-            if let Some(slot) = self.rules.get_mut(permission as usize) {
-                *slot = id;
-            }
-        }
-    }
-
-    fn get(&self, permission: Permission) -> Option<u32> {
-        if self.permissions.has(permission) { self.rules.get(permission as usize).copied() } else { None }
-    }
+    data: Tree,
+    functions: Tree,
+    roles: Tree,
+    mbeans: Tree,
+    /// What stands on `MBeans` by their names, in the order of the rules.
+    mbeans_named: Vec<(Box<str>, Cell)>,
 }
 
 impl Side {
     fn add(&mut self, rule: &Rule, id: u32) {
-        let drops = rule.permissions.has(Permission::Drop);
-        let permissions = rule.permissions;
-        let Some(name) = rule.scope.keyspace() else {
-            self.root.add(permissions, id);
-            return;
-        };
-        if drops {
-            self.drop_within.get_or_insert(id);
+        if let Scope::Mbean(name) = &rule.scope {
+            let mut cell = Cell::default();
+            cell.add(rule.permissions, id);
+            self.mbeans_named.push((name.clone(), cell));
         }
-        let keyspace = match name {
-            Name::Exact(name) => self.keyspaces.entry(name.clone()).or_default(),
-            Name::Pattern(_) => of_pattern(&mut self.patterns, name),
-        };
-        match &rule.scope {
-            Scope::AllKeyspaces => {}
-            Scope::Keyspace(_) => keyspace.itself.add(permissions, id),
-            Scope::AllTables(_) => keyspace.all_tables.add(permissions, id),
-            Scope::Table { table, .. } => {
-                if drops {
-                    keyspace.drop_in_tables.get_or_insert(id);
-                }
-                let cell = match table {
-                    Name::Exact(table) => keyspace.tables.entry(table.clone()).or_default(),
-                    Name::Pattern(_) => of_pattern(&mut keyspace.patterns, table),
-                };
-                cell.add(permissions, id);
-            }
+        if let (kind, Some(place)) = place_of_rule(&rule.scope) {
+            self.tree_mut(kind).add(place, rule.permissions, id);
         }
     }
 
-    /// The most exact rule on the resource or one of its parents.
-    fn upwards(&self, permission: Permission, resource: &Resource<'_>, exact_only: bool) -> Option<u32> {
-        let Some(keyspace) = resource.keyspace() else {
-            return self.root.get(permission);
+    fn tree_mut(&mut self, kind: Kind) -> &mut Tree {
+        match kind {
+            Kind::Data => &mut self.data,
+            Kind::Functions => &mut self.functions,
+            Kind::Roles => &mut self.roles,
+            Kind::Mbeans => &mut self.mbeans,
+        }
+    }
+
+    fn tree(&self, kind: Kind) -> &Tree {
+        match kind {
+            Kind::Data => &self.data,
+            Kind::Functions => &self.functions,
+            Kind::Roles => &self.roles,
+            Kind::Mbeans => &self.mbeans,
+        }
+    }
+
+    /// Takes the rules as GRANTs: on the resource or one of its parents. Data in a keyspace of Cassandra's
+    /// own is reached by exact names only, and an `MBean` by its name as it is written.
+    #[inline]
+    fn granted(&self, permission: Permission, resource: &Resource<'_>) -> Option<u32> {
+        let (kind, place) = place_of(resource)?;
+        let by_name = match resource {
+            Resource::Mbean(name) => self.mbean(permission, |rule| *rule == **name),
+            _ => None,
         };
-        let found = self.keyspaces.get(keyspace).and_then(|k| k.upwards(permission, resource, exact_only));
-        if found.is_some() || exact_only {
+        let exact_only = resource.keyspace().is_some_and(is_system);
+        by_name.or_else(|| self.tree(kind).upwards(permission, place, exact_only))
+    }
+
+    /// Takes them as DENYs: on the resource or one of its parents; a DROP is also denied by what the resource
+    /// contains. A keyspace contains its functions.
+    #[inline]
+    fn denied(&self, permission: Permission, resource: &Resource<'_>) -> Option<u32> {
+        let (kind, place) = place_of(resource)?;
+        let found = match resource {
+            Resource::Mbean(name) => self.mbean(permission, |rule| mbean::means(rule, name)),
+            _ => None,
+        };
+        let found = found.or_else(|| self.tree(kind).upwards(permission, place, false));
+        if found.is_some() || permission != Permission::Drop {
             return found;
         }
-        self.matching(keyspace)
-            .find_map(|k| k.upwards(permission, resource, false))
-            .or_else(|| self.root.get(permission))
-    }
-
-    /// The rule for DROP on something that the resource contains.
-    fn drop_within(&self, resource: &Resource<'_>) -> Option<u32> {
-        let Some(keyspace) = resource.keyspace() else { return self.drop_within };
-        let exact = self.keyspaces.get(keyspace).and_then(|k| k.drop_within(resource));
-        exact.or_else(|| self.matching(keyspace).find_map(|k| k.drop_within(resource)))
-    }
-
-    fn matching<'a>(&'a self, keyspace: &'a str) -> impl Iterator<Item = &'a Keyspace> {
-        self.patterns.iter().filter(|(name, _)| name.matches(keyspace)).map(|(_, k)| k)
-    }
-}
-
-impl Keyspace {
-    fn upwards(&self, permission: Permission, resource: &Resource<'_>, exact_only: bool) -> Option<u32> {
-        let table = match resource {
-            Resource::Table { table, .. } => self.table(permission, table, exact_only),
+        let functions = || match resource {
+            Resource::AllKeyspaces | Resource::Keyspace(_) => self.functions.drop_around(place),
             _ => None,
         };
-        let all_tables = || match resource {
-            Resource::Table { .. } | Resource::AllTables(_) => self.all_tables.get(permission),
-            _ => None,
-        };
-        table.or_else(all_tables).or_else(|| self.itself.get(permission))
+        self.tree(kind).drop_below(place).or_else(functions)
     }
 
-    fn table(&self, permission: Permission, table: &str, exact_only: bool) -> Option<u32> {
-        let exact = self.tables.get(table).and_then(|cell| cell.get(permission));
-        if exact.is_some() || exact_only {
-            return exact;
-        }
-        self.patterns.iter().find_map(|(name, cell)| cell.get(permission).filter(|_| name.matches(table)))
+    fn mbean(&self, permission: Permission, is_meant: impl Fn(&str) -> bool) -> Option<u32> {
+        self.mbeans_named.iter().find_map(|(name, cell)| cell.get(permission).filter(|_| is_meant(name)))
     }
-
-    fn drop_within(&self, resource: &Resource<'_>) -> Option<u32> {
-        match resource {
-            Resource::Keyspace(_) => self.all_tables.get(Permission::Drop).or(self.drop_in_tables),
-            Resource::AllTables(_) => self.drop_in_tables,
-            _ => None,
-        }
-    }
-}
-
-/// The entry of a pattern in a list, made if it is not there.
-fn of_pattern<'a, T: Default>(list: &'a mut Vec<(Name, T)>, name: &Name) -> &'a mut T {
-    let index = list.iter().position(|(n, _)| n == name).unwrap_or_else(|| {
-        list.push((name.clone(), T::default()));
-        list.len() - 1
-    });
-    #[expect(clippy::indexing_slicing, reason = "the index was just found or just pushed")]
-    &mut list[index].1
 }

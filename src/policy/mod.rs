@@ -10,22 +10,26 @@
 //!
 //! The rules of the game: what no GRANT reaches is refused; a DENY beats every GRANT; the order of rules,
 //! lines and files means nothing. A GRANT on a resource holds for what it contains; so does a DENY, and a
-//! DENY of DROP also holds for what contains its resource.
+//! DENY of DROP also holds for what contains its resource: a keyspace its tables and functions.
 
+mod account;
 pub mod decide;
 #[cfg(test)]
 mod differential;
 mod files;
 pub mod grants;
 mod lexer;
+mod mbean;
 #[cfg(test)]
 mod naive;
+mod names;
 mod parser;
 mod pattern;
 mod rule;
 mod set;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod validate;
 mod watch;
 

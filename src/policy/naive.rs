@@ -3,6 +3,7 @@
 
 use cqlgate_protocol::cql::{Need, Permission, Resource};
 
+use super::pattern::Name;
 use super::rule::{Effect, Grantee, Rule, Scope};
 use crate::directory::State;
 use crate::directory::state::PinKind;
@@ -17,23 +18,29 @@ pub(super) fn judge(
     needs: &[Need<'_>],
     named: &[Need<'_>],
 ) -> Result<(), (usize, bool)> {
+    if !accepted(identities, directory, who) {
+        return if needs.is_empty() { Ok(()) } else { Err((0, false)) };
+    }
     for (i, need) in needs.iter().chain(named).enumerate() {
-        let of = |effect: Effect| {
+        let of = |effect: Effect, permission: Permission| {
             rules.iter().any(|r| {
                 r.effect == effect
                     && reaches(r, identities, directory, who)
-                    && r.permissions.has(need.permission)
+                    && r.permissions.has(permission)
                     && match effect {
                         Effect::Grant => grant_covers(&r.scope, &need.resource),
-                        Effect::Deny => deny_covers(&r.scope, need),
+                        Effect::Deny => deny_covers(&r.scope, permission, &need.resource),
                     }
             })
         };
-        if of(Effect::Deny) && accepted(identities, directory, who) {
-            return Err((i, true));
-        }
-        if i < needs.len() && !of(Effect::Grant) {
-            return Err((i, false));
+        let either: Vec<Permission> = [Some(need.permission), need.or].into_iter().flatten().collect();
+        let denied = |p: &Permission| of(Effect::Deny, *p);
+        if i >= needs.len() {
+            if either.iter().all(denied) {
+                return Err((i, true));
+            }
+        } else if !either.iter().any(|p| !denied(p) && of(Effect::Grant, *p)) {
+            return Err((i, either.iter().any(denied)));
         }
     }
     Ok(())
@@ -81,42 +88,73 @@ fn reaches(rule: &Rule, identities: &[&str], directory: &State, who: &Principal)
     }
 }
 
-/// The keyspace and table of a resource; `Some("*")`-free names, `None` where the level has none.
-fn parts<'a>(resource: &'a Resource<'_>) -> (u8, &'a str, &'a str) {
-    match resource {
-        Resource::AllKeyspaces => (0, "", ""),
-        Resource::Keyspace(k) => (1, k, ""),
-        Resource::AllTables(k) => (2, k, ""),
-        Resource::Table { keyspace, table } => (3, keyspace, table),
-        _ => panic!("no such resource yet"),
+/// Is the rule's resource this very one?
+fn is(scope: &Scope, resource: &Resource<'_>) -> bool {
+    match (scope, resource) {
+        (Scope::AllKeyspaces, Resource::AllKeyspaces)
+        | (Scope::AllFunctions, Resource::AllFunctions)
+        | (Scope::AllRoles, Resource::AllRoles)
+        | (Scope::AllMbeans, Resource::AllMbeans) => true,
+        (Scope::Keyspace(a), Resource::Keyspace(b))
+        | (Scope::AllTables(a), Resource::AllTables(b))
+        | (Scope::FunctionsIn(a), Resource::FunctionsIn(b))
+        | (Scope::Role(a), Resource::Role(b)) => meant(a, b),
+        (Scope::Table { keyspace, table }, Resource::Table { keyspace: k, table: t }) => {
+            meant(keyspace, k) && meant(table, t)
+        }
+        (
+            Scope::Function { keyspace, name, arguments },
+            Resource::Function { keyspace: k, name: f, arguments: a },
+        ) => meant(keyspace, k) && meant(name, f) && **arguments == **a,
+        (Scope::Mbean(a), Resource::Mbean(b)) => **a == **b,
+        _ => false,
     }
 }
 
-fn scope_parts(scope: &Scope) -> (u8, &str, &str) {
-    match scope {
-        Scope::AllKeyspaces => (0, "", ""),
-        Scope::Keyspace(k) => (1, k.as_str(), ""),
-        Scope::AllTables(k) => (2, k.as_str(), ""),
-        Scope::Table { keyspace, table } => (3, keyspace.as_str(), table.as_str()),
+/// The resource and everything that it lies in.
+fn chain<'a>(resource: &Resource<'a>) -> Vec<Resource<'a>> {
+    let mut all = vec![resource.clone()];
+    all.extend(resource.parents());
+    if resource.keyspace().is_some() {
+        all.push(Resource::AllKeyspaces);
     }
-}
-
-/// Is the rule's resource the needed one, or a parent of it?
-fn at_or_above(scope: &Scope, resource: &Resource<'_>) -> bool {
-    let ((level, k, t), (of, rk, rt)) = (scope_parts(scope), parts(resource));
-    level <= of && (level < 1 || like(k, rk)) && (level < 3 || like(t, rt))
+    all
 }
 
 fn grant_covers(scope: &Scope, resource: &Resource<'_>) -> bool {
-    let (level, k, t) = scope_parts(scope);
-    let system = parts(resource).1.starts_with("system");
-    at_or_above(scope, resource) && !(system && (level == 0 || k.contains('*') || t.contains('*')))
+    let wide = match scope {
+        Scope::AllKeyspaces | Scope::Keyspace(Name::Pattern(_)) | Scope::AllTables(Name::Pattern(_)) => true,
+        Scope::Table { keyspace, table } => [keyspace, table].iter().any(|n| n.as_str().contains('*')),
+        _ => false,
+    };
+    let system = resource.keyspace().is_some_and(|k| k.starts_with("system"));
+    !(system && wide) && chain(resource).iter().any(|r| is(scope, r))
 }
 
-fn deny_covers(scope: &Scope, need: &Need<'_>) -> bool {
-    let ((level, k, _), (of, rk, _)) = (scope_parts(scope), parts(&need.resource));
-    let contained = level > of && (of == 0 || like(k, rk));
-    at_or_above(scope, &need.resource) || (need.permission == Permission::Drop && contained)
+fn deny_covers(scope: &Scope, permission: Permission, resource: &Resource<'_>) -> bool {
+    let bean = match (scope, resource) {
+        (Scope::Mbean(a), Resource::Mbean(b)) => like(a, b),
+        _ => false,
+    };
+    let contained = match (scope, resource) {
+        (Scope::AllKeyspaces, Resource::AllKeyspaces)
+        | (Scope::AllFunctions, Resource::AllKeyspaces | Resource::Keyspace(_))
+        | (Scope::FunctionsIn(_) | Scope::Function { .. }, Resource::AllFunctions)
+        | (Scope::Role(_), Resource::AllRoles) => true,
+        (s, Resource::AllKeyspaces) => s.keyspace().is_some(),
+        (s, Resource::Keyspace(k)) => s.keyspace().is_some_and(|n| meant(n, k)),
+        (s @ Scope::Table { .. }, Resource::AllTables(k))
+        | (s @ Scope::Function { .. }, Resource::FunctionsIn(k)) => s.keyspace().is_some_and(|n| meant(n, k)),
+        _ => false,
+    };
+    bean || chain(resource).iter().any(|r| is(scope, r)) || (permission == Permission::Drop && contained)
+}
+
+fn meant(name: &Name, is: &str) -> bool {
+    match name {
+        Name::Exact(text) => **text == *is,
+        Name::Pattern(text) => like(text, is),
+    }
 }
 
 fn like(pattern: &str, name: &str) -> bool {

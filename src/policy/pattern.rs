@@ -1,4 +1,6 @@
-//! Names of keyspaces and tables in rules: exact, or with `*` for any part.
+//! Names of keyspaces, tables, functions and roles in rules: exact, or with `*` for any part.
+
+use std::fmt;
 
 /// A name of a rule, in internal form (folded if it was written without quotes).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,8 +43,15 @@ impl Name {
     }
 }
 
+/// As CQL quotes it.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.as_str().replace('"', "\"\""))
+    }
+}
+
 /// Walks both texts once, going back only to the last `*`: at most pattern length times name length.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
+pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while let Some(&c) = name.get(n) {

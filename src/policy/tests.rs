@@ -103,7 +103,7 @@ fn alice(text: &str) -> Grants {
     set(text).grants_for(&person("u1"), &directory())
 }
 
-use Permission::{Alter, Create, Drop, Modify, Select};
+use Permission::{Alter, Authorize, Create, Describe, Drop, Execute, Modify, Select, SelectMasked, Unmask};
 
 #[test]
 fn what_no_grant_reaches_is_refused() {
@@ -182,6 +182,128 @@ fn cassandras_own_keyspaces_are_granted_by_their_exact_names_and_denied_by_any()
         let grants = alice(&format!("{exact} DENY SELECT ON {deny} TO EVERYONE;"));
         assert!(!may(&grants, Select, "system_views.t"), "{deny}");
     }
+}
+
+fn may_on(grants: &Grants, permission: Permission, resource: Resource<'static>) -> bool {
+    matches!(decide(grants, &[Need::new(permission, resource, "a test")]), Decision::Permitted(_))
+}
+
+fn function(keyspace: &'static str, name: &'static str, arguments: &'static str) -> Resource<'static> {
+    Resource::Function { keyspace: keyspace.into(), name: name.into(), arguments: arguments.into() }
+}
+
+#[test]
+fn functions_are_granted_by_signature_keyspace_or_all_also_in_cassandras_own_keyspaces() {
+    let of = |on: &str| alice(&format!("GRANT ALL ON {on} TO EVERYONE;"));
+    let one = of("FUNCTION k.f(varchar, frozen<list<int>>)");
+    assert!(may_on(&one, Execute, function("k", "f", "text, list<int>")));
+    for other in [
+        function("k", "f", "text"),
+        function("k", "f", ""),
+        function("k", "g", "text, list<int>"),
+        function("l", "f", "text, list<int>"),
+        Resource::FunctionsIn("k".into()),
+        Resource::AllFunctions,
+        Resource::Keyspace("k".into()),
+    ] {
+        assert!(!may_on(&one, Drop, other.clone()), "{other}");
+    }
+    let keyspace = of("ALL FUNCTIONS IN KEYSPACE k");
+    assert!(may_on(&keyspace, Execute, function("k", "g", "int")));
+    assert!(may_on(&keyspace, Create, Resource::FunctionsIn("k".into())));
+    assert!(!may_on(&keyspace, Execute, function("l", "g", "int")));
+    let all = of("ALL FUNCTIONS");
+    assert!(may_on(&all, Execute, function("system_auth", "g", "int")));
+    assert!(may_on(&all, Create, Resource::FunctionsIn("x".into())));
+    let pattern = of("FUNCTION \"k*\".\"to_*\"(int)");
+    assert!(may_on(&pattern, Execute, function("k1", "to_x", "int")));
+    assert!(!may_on(&pattern, Execute, function("k1", "to_x", "text")));
+    // Data and functions have nothing to do with each other.
+    assert!(!may_on(&of("ALL KEYSPACES"), Create, Resource::AllFunctions));
+    assert!(!may_on(&all, Create, Resource::AllKeyspaces) && !may(&all, Alter, "k"));
+}
+
+#[test]
+fn roles_and_mbeans_are_granted_by_name_or_all() {
+    let of = |on: &str| alice(&format!("GRANT ALL ON {on} TO EVERYONE;"));
+    let role = |name: &'static str| Resource::Role(name.into());
+    let bean = |name: &'static str| Resource::Mbean(name.into());
+    assert!(may_on(&of("ROLE R"), Describe, role("r")) && !may_on(&of("ROLE R"), Describe, role("R")));
+    assert!(!may_on(&of("ROLE r"), Alter, Resource::AllRoles));
+    assert!(
+        may_on(&of("ROLE \"t_*\""), Alter, role("t_a")) && !may_on(&of("ROLE 't_*'"), Alter, role("t_a"))
+    );
+    assert!(may_on(&of("ROLE 't_*'"), Alter, role("t_*")));
+    assert!(
+        may_on(&of("ALL ROLES"), Alter, role("x")) && may_on(&of("ALL ROLES"), Create, Resource::AllRoles)
+    );
+    assert!(may_on(&of("MBEAN 'd:a=1'"), Authorize, bean("d:a=1")));
+    // As in Cassandra, a GRANT on a pattern is a GRANT on that pattern; a DENY is on what it means.
+    assert!(may_on(&of("MBEANS 'd:*'"), Authorize, bean("d:*")));
+    assert!(!may_on(&of("MBEANS 'd:*'"), Authorize, bean("d:a=1")));
+    assert!(may_on(&of("ALL MBEANS"), Authorize, bean("d:a=1")));
+    let denied = alice("GRANT ALL ON ALL MBEANS TO EVERYONE; DENY ALL ON MBEANS 'd:a=1,*' TO EVERYONE;");
+    assert!(!may_on(&denied, Authorize, bean("d:b=2,a=1")) && may_on(&denied, Authorize, bean("d:b=2")));
+}
+
+#[test]
+fn a_deny_of_dropping_functions_holds_for_their_keyspace() {
+    let with = |deny: &str| {
+        alice(&format!(
+            "GRANT ALL ON ALL KEYSPACES TO EVERYONE; GRANT ALL ON ALL FUNCTIONS TO EVERYONE;
+             GRANT ALL ON ALL ROLES TO EVERYONE; DENY {deny} TO EVERYONE;"
+        ))
+    };
+    let one = with("DROP ON FUNCTION k.f(int)");
+    assert!(!may(&one, Drop, "k") && !may(&one, Drop, "") && may(&one, Drop, "l") && may(&one, Drop, "k.t"));
+    assert!(!may_on(&one, Drop, function("k", "f", "int")) && may_on(&one, Drop, function("k", "f", "")));
+    assert!(
+        !may_on(&one, Drop, Resource::FunctionsIn("k".into())) && !may_on(&one, Drop, Resource::AllFunctions)
+    );
+    assert!(may_on(&one, Drop, Resource::FunctionsIn("l".into())) && may(&one, Alter, "k"));
+    for deny in [
+        "DROP ON ALL FUNCTIONS IN KEYSPACE \"k*\"",
+        "DROP ON FUNCTION \"k*\".\"*\"()",
+        "ALL ON ALL FUNCTIONS",
+    ] {
+        let grants = with(deny);
+        assert!(!may(&grants, Drop, "k") && may(&grants, Drop, "k.t") && may(&grants, Alter, "k"), "{deny}");
+    }
+    let role = with("DROP ON ROLE r");
+    assert!(!may_on(&role, Drop, Resource::Role("r".into())) && !may_on(&role, Drop, Resource::AllRoles));
+    assert!(may_on(&role, Drop, Resource::Role("s".into())) && may(&role, Drop, "k"));
+    // And a DENY on data does not reach functions.
+    let data = with("DROP ON KEYSPACE k");
+    assert!(may_on(&data, Drop, Resource::FunctionsIn("k".into())));
+}
+
+#[test]
+fn where_either_permission_will_do_each_must_be_granted_and_not_denied_for_itself() {
+    let grants =
+        |rules: &str| alice(&format!("{} ON k.t TO EVERYONE;", rules.replace(',', " ON k.t TO EVERYONE;\n")));
+    let either = Need { or: Some(Unmask), ..need(SelectMasked, "k.t") };
+    let told = |rules: &str| match decide(&grants(rules), std::slice::from_ref(&either)) {
+        Decision::Permitted(permit) => Ok(permit.rule().unwrap().0),
+        Decision::Refused(denial) => Err(denial.rule.map(|rule| rule.0)),
+        Decision::Observed(..) => panic!(),
+    };
+    for (rules, expected) in [
+        ("GRANT SELECT_MASKED", Ok(0)),
+        ("GRANT UNMASK", Ok(0)),
+        ("GRANT SELECT_MASKED,DENY SELECT_MASKED,GRANT UNMASK", Ok(2)),
+        ("GRANT SELECT_MASKED,DENY UNMASK", Ok(0)),
+        ("GRANT SELECT_MASKED,DENY SELECT_MASKED", Err(Some(1))),
+        ("GRANT UNMASK,DENY UNMASK", Err(Some(1))),
+        ("GRANT ALL,DENY UNMASK,DENY SELECT_MASKED", Err(Some(2))),
+        ("GRANT SELECT", Err(None)),
+    ] {
+        assert_eq!(told(rules), expected, "{rules}");
+    }
+    // Where it is only named, it is refused if nothing is left.
+    let named = |rules: &str| {
+        matches!(decide_naming(&grants(rules), &[], std::slice::from_ref(&either)), Decision::Permitted(_))
+    };
+    assert!(named("GRANT SELECT") && named("DENY UNMASK") && !named("DENY UNMASK,DENY SELECT_MASKED"));
 }
 
 #[test]
@@ -321,12 +443,21 @@ fn what_its_author_did_not_mean_is_a_warning() {
          DENY MODIFY ON TABLE \"*\".\"*\" TO EVERYONE;\n\
          GRANT SELECT ON KEYSPACE \"system*\" TO EVERYONE OF \"beta\";\n\
          GRANT SELECT, ALTER ON k.t TO USER \"alice\" OF \"acme\";\n\
-         GRANT SELECT ON k.t TO EVERYONE OF \"beta\";");
+         GRANT SELECT ON k.t TO EVERYONE OF \"beta\";\n\
+         GRANT MODIFY, ALTER ON TABLE system_auth.roles TO EVERYONE OF \"beta\";\n\
+         GRANT CREATE ON KEYSPACE system_views TO EVERYONE OF \"beta\";\n\
+         GRANT ALL ON KEYSPACE system_auth TO EVERYONE OF \"beta\";\n\
+         GRANT EXECUTE ON FUNCTION k.f(int) TO USER \"alice\" OF \"acme\";\n\
+         DENY EXECUTE ON ALL FUNCTIONS IN KEYSPACE \"k*\" TO EVERYONE;\n\
+         GRANT CREATE ON ALL FUNCTIONS IN KEYSPACE \"system*\" TO EVERYONE OF \"beta\";");
     assert_eq!(
         texts(policy.warnings()),
         [
             "p.cql:1:1: warning: nothing of this GRANT is left: DENY at p.cql:2 and p.cql:3 covers it; DENY wins, in any order; delete one of them",
             "p.cql:4:17: warning: a pattern grants nothing in Cassandra's own keyspaces; name the keyspace, or the table, exactly",
+            "p.cql:7:1: warning: Cassandra lets nobody do this on TABLE \"system_auth\".\"roles\"; it takes SELECT",
+            "p.cql:8:1: warning: Cassandra lets nobody do this on KEYSPACE \"system_views\"; it takes SELECT, MODIFY, AUTHORIZE, UNMASK, SELECT_MASKED",
+            "p.cql:10:1: warning: nothing of this GRANT is left: DENY at p.cql:11 covers it; DENY wins, in any order; delete one of them",
         ]
     );
 }
@@ -353,37 +484,81 @@ fn names_that_the_directory_lacks_or_has_pinned_elsewhere_are_warnings() {
 }
 
 #[test]
-fn keyspaces_and_tables_that_do_not_exist_are_warnings() {
-    struct OneTable;
-    impl Catalogue for OneTable {
+fn what_the_schema_does_not_have_or_decides_elsewhere_is_a_warning() {
+    struct Small;
+    impl Catalogue for Small {
         fn has_keyspace(&self, keyspace: &str) -> bool {
             keyspace == "k"
         }
         fn has_table(&self, keyspace: &str, table: &str) -> bool {
-            (keyspace, table) == ("k", "t")
+            keyspace == "k" && ["t", "v"].contains(&table)
+        }
+        fn base_of(&self, keyspace: &str, view: &str) -> Option<&str> {
+            ((keyspace, view) == ("k", "v")).then_some("t")
+        }
+        fn functions(&self, keyspace: &str, name: &str) -> Vec<String> {
+            if (keyspace, name) == ("k", "f") { vec!["int".into(), "text, int".into()] } else { Vec::new() }
         }
     }
     let policy = set(
         "GRANT SELECT ON k.t TO EVERYONE;\nGRANT SELECT ON \"K\".t TO EVERYONE;\nDENY SELECT ON k.u TO EVERYONE;\n\
-         GRANT SELECT ON k.\"u*\" TO EVERYONE; GRANT SELECT ON KEYSPACE \"x*\" TO EVERYONE;",
+         GRANT SELECT ON k.\"u*\" TO EVERYONE; GRANT SELECT ON KEYSPACE \"x*\" TO EVERYONE;\n\
+         GRANT SELECT ON k.v TO EVERYONE;\nGRANT SELECT, UNMASK ON k.v TO EVERYONE; DENY SELECT ON k.v TO EVERYONE OF \"acme\";\n\
+         GRANT EXECUTE ON FUNCTION k.f(int) TO EVERYONE; GRANT EXECUTE ON FUNCTION k.f(varchar, Int) TO EVERYONE;\n\
+         GRANT EXECUTE ON FUNCTION k.f(text) TO EVERYONE;\nGRANT EXECUTE ON FUNCTION k.g() TO EVERYONE;\n\
+         GRANT EXECUTE ON ALL FUNCTIONS IN KEYSPACE l TO EVERYONE; GRANT EXECUTE ON FUNCTION k.\"g*\"() TO EVERYONE;",
     );
-    let found = texts(&policy.check_schema(&OneTable));
-    assert_eq!(found.len(), 2, "{found:#?}");
-    assert!(found[0].starts_with("p.cql:2:17: warning: there is no keyspace \"K\""));
-    assert!(found[1].starts_with("p.cql:3:16: warning: there is no table \"k\".\"u\""));
+    assert_eq!(
+        texts(&policy.check_schema(&Small)),
+        [
+            "p.cql:2:17: warning: there is no keyspace \"K\"; the rule stands for when there is one; names without quotes are lower case",
+            "p.cql:3:16: warning: there is no table \"k\".\"u\"; the rule stands for when there is one; names without quotes are lower case",
+            "p.cql:5:17: warning: \"k\".\"v\" is a view: this GRANT permits nothing; grant SELECT on its base \"k\".\"t\" to read it, ALTER to change or drop it",
+            "p.cql:8:18: warning: there is no function \"k\".\"f\"(text); there is f(int), f(text, int); write the types of one",
+            "p.cql:9:18: warning: there is no function \"k\".\"g\"(); the rule stands for when there is one; names without quotes are lower case",
+            "p.cql:10:18: warning: there is no keyspace \"l\"; the rule stands for when there is one; names without quotes are lower case",
+        ]
+    );
 }
 
 #[test]
 fn the_service_account_gets_what_the_rules_grant_and_no_more() {
     let policy = set("GRANT SELECT, MODIFY ON k.t TO EVERYONE; GRANT SELECT ON KEYSPACE k TO EVERYONE;
          GRANT SELECT ON \"team_*\".t TO EVERYONE; GRANT SELECT ON k.\"a*\" TO EVERYONE;
-         GRANT SELECT, AUTHORIZE ON KEYSPACE system_views TO EVERYONE; DENY DROP ON ALL KEYSPACES TO EVERYONE;");
+         GRANT SELECT, AUTHORIZE ON KEYSPACE system_views TO EVERYONE; DENY DROP ON ALL KEYSPACES TO EVERYONE;
+         GRANT UNMASK ON k.t TO EVERYONE; GRANT ALL ON KEYSPACE system_auth TO EVERYONE;");
     assert_eq!(
         policy.account_grants("gate\"way"),
         [
             "GRANT MODIFY ON TABLE \"k\".\"t\" TO \"gate\"\"way\";",
+            "GRANT UNMASK ON TABLE \"k\".\"t\" TO \"gate\"\"way\"; -- Cassandra 5.0",
             "GRANT SELECT ON ALL KEYSPACES TO \"gate\"\"way\";",
             "GRANT SELECT ON KEYSPACE \"system_views\" TO \"gate\"\"way\";",
+            "GRANT AUTHORIZE ON KEYSPACE \"system_views\" TO \"gate\"\"way\";",
+            "GRANT ALTER ON KEYSPACE \"system_auth\" TO \"gate\"\"way\";",
+            "GRANT SELECT ON KEYSPACE \"system_auth\" TO \"gate\"\"way\";",
+        ]
+    );
+}
+
+#[test]
+fn the_service_account_reads_who_is_a_superuser_where_roles_are_granted() {
+    let policy = set(
+        "GRANT EXECUTE ON FUNCTION k.f(int) TO EVERYONE; GRANT EXECUTE ON FUNCTION l.\"g*\"() TO EVERYONE;
+         GRANT ALTER ON ROLE \"t*\" TO EVERYONE; GRANT DROP ON ROLE r TO EVERYONE;
+         GRANT AUTHORIZE ON MBEANS 'd:*' TO EVERYONE; GRANT SELECT ON system_auth.roles TO EVERYONE;",
+    );
+    assert_eq!(
+        policy.account_grants("g"),
+        [
+            "GRANT EXECUTE ON FUNCTION \"k\".\"f\"(int) TO \"g\";",
+            "GRANT EXECUTE ON ALL FUNCTIONS IN KEYSPACE \"l\" TO \"g\";",
+            "GRANT ALTER ON ALL ROLES TO \"g\";",
+            "GRANT DROP ON ROLE \"r\" TO \"g\";",
+            "GRANT AUTHORIZE ON MBEANS 'd:*' TO \"g\";",
+            "GRANT SELECT ON TABLE \"system_auth\".\"roles\" TO \"g\";",
+            "GRANT SELECT ON TABLE \"system_auth\".\"role_members\" TO \"g\";",
+            "GRANT SELECT ON TABLE \"system_auth\".\"identity_to_role\" TO \"g\"; -- Cassandra 5.0",
         ]
     );
 }

@@ -6,7 +6,7 @@
 use cqlgate_protocol::cql::Permission;
 
 use super::pattern::Name;
-use super::rule::{Effect, Grantee, Permissions, Rule, Scope, is_system};
+use super::rule::{Effect, Grantee, Rule, Scope, is_system};
 use super::set::PolicySet;
 use crate::config::diagnostic::Diagnostic;
 use crate::directory::State;
@@ -18,6 +18,11 @@ pub trait Catalogue {
     fn has_keyspace(&self, keyspace: &str) -> bool;
     /// Is there a table or view of these (internal) names?
     fn has_table(&self, keyspace: &str, table: &str) -> bool;
+    /// The table that a view is made of; `None` if there is no such view.
+    fn base_of(&self, keyspace: &str, view: &str) -> Option<&str>;
+    /// The functions and aggregates of that name: of each the types of its arguments in canonical form,
+    /// joined by `, `.
+    fn functions(&self, keyspace: &str, name: &str) -> Vec<String>;
 }
 
 /// What can be said from the files alone.
@@ -27,6 +32,7 @@ pub(super) fn warnings(rules: &[Rule]) -> Vec<Diagnostic> {
     for rule in rules.iter().filter(|r| r.effect == Effect::Grant) {
         found.extend(covered(rule, &denies));
         found.extend(system_pattern(rule));
+        found.extend(impossible(rule));
     }
     found
 }
@@ -55,7 +61,8 @@ fn system_pattern(grant: &Rule) -> Option<Diagnostic> {
     let meant = match &grant.scope {
         Scope::Table { keyspace: Name::Exact(k), table: Name::Pattern(_) } => is_system(k),
         scope => {
-            matches!(scope.keyspace(), Some(Name::Pattern(p)) if p.to_ascii_lowercase().starts_with("system"))
+            let keyspace = scope.keyspace().filter(|_| scope.is_data());
+            matches!(keyspace, Some(Name::Pattern(p)) if p.to_ascii_lowercase().starts_with("system"))
         }
     };
     meant.then(|| {
@@ -65,6 +72,17 @@ fn system_pattern(grant: &Rule) -> Option<Diagnostic> {
             "a pattern grants nothing in Cassandra's own keyspaces",
         )
         .help("name the keyspace, or the table, exactly")
+    })
+}
+
+/// A GRANT of nothing but what Cassandra lets nobody do in its own keyspaces.
+fn impossible(grant: &Rule) -> Option<Diagnostic> {
+    let possible = grant.scope.possible();
+    let left = grant.permissions.without(grant.permissions.without(possible));
+    left.is_empty().then(|| {
+        let takes: Vec<_> = possible.iter().map(Permission::as_str).collect();
+        let message = format!("Cassandra lets nobody do this on {}", grant.scope);
+        Diagnostic::warning(&grant.file, grant.at, message).help(format!("it takes {}", takes.join(", ")))
     })
 }
 
@@ -88,82 +106,59 @@ impl PolicySet {
         found
     }
 
-    /// Keyspaces and tables that are named exactly and do not exist.
+    /// Keyspaces, tables and functions that are named exactly and do not exist, and GRANTs on views that
+    /// Cassandra decides by the view's base.
     pub fn check_schema(&self, schema: &dyn Catalogue) -> Vec<Diagnostic> {
-        let mut found = Vec::new();
-        for rule in self.all() {
-            let missing = match &rule.scope {
-                Scope::Keyspace(Name::Exact(k))
-                | Scope::AllTables(Name::Exact(k))
-                | Scope::Table { keyspace: Name::Exact(k), .. }
-                    if !schema.has_keyspace(k) =>
-                {
-                    Some(format!("there is no keyspace {k:?}"))
-                }
-                Scope::Table { keyspace: Name::Exact(k), table: Name::Exact(t) }
-                    if !schema.has_table(k, t) =>
-                {
-                    Some(format!("there is no table {k:?}.{t:?}"))
-                }
-                _ => None,
-            };
-            if let Some(message) = missing {
-                let help = "the rule stands for when there is one; names without quotes are lower case";
-                found.push(Diagnostic::warning(&rule.file, rule.scope_at, message).help(help));
-            }
-            if found.len() >= crate::config::limits::POLICY_FINDINGS {
-                break;
-            }
-        }
-        found
-    }
-
-    /// What the service account must hold in Cassandra for these rules to work: each resource of a GRANT
-    /// with its permissions, as statements of CQL to `role`. Patterns need more than one resource and are
-    /// asked for on ALL KEYSPACES. AUTHORIZE and the permissions on masked columns are left out: no statement
-    /// that needs them is forwarded yet.
-    pub fn account_grants(&self, role: &str) -> Vec<String> {
-        let mut wanted: Vec<(Scope, Permissions)> = Vec::new();
-        for rule in self.all().iter().filter(|r| r.effect == Effect::Grant) {
-            let scope = without_patterns(&rule.scope);
-            match wanted.iter_mut().find(|(s, _)| *s == scope) {
-                Some((_, permissions)) => rule.permissions.iter().for_each(|p| permissions.add(p)),
-                None => wanted.push((scope, rule.permissions)),
-            }
-        }
-        let mut lines = Vec::new();
-        for (scope, permissions) in &wanted {
-            let mut left = *permissions;
-            for (wider, held) in wanted.iter().filter(|(s, _)| s != scope && s.covers(scope)) {
-                // Cassandra does not let a grant on ALL KEYSPACES reach its own keyspaces.
-                if *wider == Scope::AllKeyspaces && scope.keyspace().is_some_and(|k| is_system(k.as_str())) {
-                    continue;
-                }
-                left = left.without(*held);
-            }
-            let role = role.replace('"', "\"\"");
-            lines.extend(
-                left.iter()
-                    .filter(|p| used(*p))
-                    .map(|permission| format!("GRANT {permission} ON {scope} TO \"{role}\";")),
-            );
-        }
-        lines
+        let about = |rule: &Rule| {
+            let (message, help) = missing(&rule.scope, schema).or_else(|| of_a_view(rule, schema))?;
+            Some(Diagnostic::warning(&rule.file, rule.scope_at, message).help(help))
+        };
+        self.all().iter().filter_map(about).take(crate::config::limits::POLICY_FINDINGS).collect()
     }
 }
 
-fn used(permission: Permission) -> bool {
-    !matches!(permission, Permission::Authorize | Permission::Unmask | Permission::SelectMasked)
-}
-
-fn without_patterns(scope: &Scope) -> Scope {
+/// What a rule names that is not there.
+fn missing(scope: &Scope, schema: &dyn Catalogue) -> Option<(String, String)> {
+    let help = "the rule stands for when there is one; names without quotes are lower case".to_owned();
+    if let Some(Name::Exact(k)) = scope.keyspace()
+        && !schema.has_keyspace(k)
+    {
+        return Some((format!("there is no keyspace {k:?}"), help));
+    }
     match scope {
-        Scope::Table { keyspace: Name::Exact(k), table: Name::Pattern(_) } => {
-            Scope::AllTables(Name::Exact(k.clone()))
+        Scope::Table { keyspace: Name::Exact(k), table: Name::Exact(t) } if !schema.has_table(k, t) => {
+            Some((format!("there is no table {k:?}.{t:?}"), help))
         }
-        scope if matches!(scope.keyspace(), Some(Name::Pattern(_))) => Scope::AllKeyspaces,
-        scope => scope.clone(),
+        Scope::Function { keyspace: Name::Exact(k), name: Name::Exact(f), arguments } => {
+            let overloads = schema.functions(k, f);
+            if overloads.iter().any(|found| **found == **arguments) {
+                return None;
+            }
+            let help = match overloads.as_slice() {
+                [] => help,
+                found => {
+                    let forms: Vec<_> = found.iter().map(|a| format!("{f}({a})")).collect();
+                    format!("there is {}; write the types of one", forms.join(", "))
+                }
+            };
+            Some((format!("there is no function {k:?}.{f:?}({arguments})"), help))
+        }
+        _ => None,
     }
+}
+
+/// A GRANT that says nothing about a view but what Cassandra asks of its base.
+fn of_a_view(rule: &Rule, schema: &dyn Catalogue) -> Option<(String, String)> {
+    let Scope::Table { keyspace: Name::Exact(k), table: Name::Exact(v) } = &rule.scope else { return None };
+    let of_the_base = [Permission::Select, Permission::Alter, Permission::Drop].into_iter().collect();
+    if rule.effect == Effect::Deny || !rule.permissions.without(of_the_base).is_empty() {
+        return None;
+    }
+    let base = schema.base_of(k, v)?;
+    Some((
+        format!("{k:?}.{v:?} is a view: this GRANT permits nothing"),
+        format!("grant SELECT on its base {k:?}.{base:?} to read it, ALTER to change or drop it"),
+    ))
 }
 
 /// What the directory says about a name of a rule, if something is odd.

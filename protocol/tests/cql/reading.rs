@@ -45,6 +45,33 @@ fn selections() {
 }
 
 #[test]
+fn keywords_as_names_of_functions_keep_their_case() {
+    // Cassandra folds words, but not these: FROZEN(a) calls another function than frozen(a) does.
+    let called = |text: &str| {
+        let text = format!("SELECT {text}(a) FROM t");
+        let Ok(Statement::Select(select)) = parse(&text, &Limits::default()) else { panic!("{text}") };
+        let Some(SelectorExpr::Function { function, .. }) = select.selectors().next().map(|s| s.expr) else {
+            panic!("{text}")
+        };
+        function.name.into_owned()
+    };
+    for (text, name) in [
+        ("FROZEN", "FROZEN"),
+        ("Ks.Trigger", "Trigger"),
+        ("k.values", "values"),
+        ("HASHED", "HASHED"),
+        ("F", "f"),
+        ("\"F\"", "F"),
+        ("INT", "int"),
+        ("k.Timestamp", "timestamp"),
+        ("TOKEN", "token"),
+        ("COUNT", "count"),
+    ] {
+        assert_eq!(called(text), name, "{text}");
+    }
+}
+
+#[test]
 fn stars_and_modifiers() {
     let star = select("SELECT JSON DISTINCT * FROM k.t PER PARTITION LIMIT 1 LIMIT 10 ALLOW FILTERING");
     assert!(star.json && star.distinct && star.allow_filtering && star.has_per_partition_limit);

@@ -150,6 +150,8 @@ pub(crate) fn bare_function<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c,
     }
     let name = match input.kind() {
         TokenKind::Quoted => unquote(input.slice(), '"'),
+        // Cassandra folds words, but of keywords only TOKEN, COUNT and native types.
+        TokenKind::Keyword(keyword) if keyword.class() == Class::Basic => Cow::Borrowed(input.slice()),
         _ => fold(input.slice()),
     };
     Ok((input.next(), name))
