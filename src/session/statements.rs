@@ -144,7 +144,8 @@ fn classify(text: &str, keyspace: Option<&str>, schema: &SchemaSnapshot, limits:
         schema: schema.generation(),
         qualified: false,
     };
-    let statement = match cqlgate_protocol::cql::parse(text, limits) {
+    let limits = Limits { release: schema.release(), ..*limits };
+    let statement = match cqlgate_protocol::cql::parse(text, &limits) {
         Ok(statement) => statement,
         Err(error) => {
             classified.outcome = Outcome::NotCql(error);
@@ -256,4 +257,22 @@ fn weight(classified: &Classified) -> u32 {
         _ => 1,
     };
     u32::try_from(classified.text.len() + needs * 128 + 256).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use cqlgate_protocol::cql::Release;
+
+    use super::*;
+
+    #[test]
+    fn the_release_of_the_cluster_decides_what_is_cql() {
+        let text = "ADD IDENTITY 'i' TO ROLE 'r'";
+        let kind = |release| {
+            let schema = SchemaSnapshot::default().of(release);
+            classify(text, None, &schema, &Limits::default()).kind
+        };
+        assert_eq!(kind(Release::V5_0), Some(Kind::CreateIdentity));
+        assert_eq!(kind(Release::V4_1), None);
+    }
 }

@@ -267,8 +267,8 @@ impl Control {
         let before = self.shared.snapshot();
         let changes =
             if before.generation() == 0 { Vec::new() } else { differences(before.keyspaces(), &keyspaces) };
-        self.shared.publish(keyspaces);
         self.shared.publish_local(local);
+        self.shared.publish(keyspaces);
         self.shared.reconciled();
         if !changes.is_empty() {
             self.shared.tell(Told { changes }).await;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cqlgate_protocol::cql::{Function, Identity, Relation, RelationKind, Role, Schema};
+use cqlgate_protocol::cql::{Function, Identity, Relation, RelationKind, Release, Role, Schema};
 use cqlgate_protocol::wire::response::{Change, SchemaChange, Target};
 
 /// The schema at one moment. Names are internal names.
@@ -14,6 +14,7 @@ use cqlgate_protocol::wire::response::{Change, SchemaChange, Target};
 pub struct SchemaSnapshot {
     generation: u64,
     keyspaces: Keyspaces,
+    release: Release,
 }
 
 /// Keyspaces by name.
@@ -47,8 +48,18 @@ pub(super) struct View {
 }
 
 impl SchemaSnapshot {
-    pub(super) const fn new(generation: u64, keyspaces: Keyspaces) -> Self {
-        Self { generation, keyspaces }
+    pub(super) fn new(generation: u64, keyspaces: Keyspaces) -> Self {
+        Self { generation, keyspaces, release: Release::default() }
+    }
+
+    /// The same on nodes of a release.
+    pub(crate) fn of(self, release: Release) -> Self {
+        Self { release, ..self }
+    }
+
+    /// The release of the node that it was read from: it decides what is a keyword.
+    pub const fn release(&self) -> Release {
+        self.release
     }
 
     /// Grows by one with every change; 0 as long as the schema has not been read at all.

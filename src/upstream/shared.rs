@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use cqlgate_protocol::cql::Schema as _;
+use cqlgate_protocol::cql::{self, Schema as _};
 use cqlgate_protocol::wire::response::SchemaChange;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -163,13 +163,15 @@ impl Shared {
 
     // === Written by the control task only ===
 
-    /// Publishes a reading, if it says anything new.
+    /// Publishes a reading, if it says anything new; the node's own row goes before it.
     pub(super) fn publish(&self, keyspaces: Keyspaces) {
         let before = self.schema.load();
-        if before.generation() != 0 && *before.keyspaces() == keyspaces {
+        let release = self.local.load().text("release_version").and_then(cql::Release::of_version);
+        let release = release.unwrap_or_default();
+        if before.generation() != 0 && before.release() == release && *before.keyspaces() == keyspaces {
             return;
         }
-        let next = SchemaSnapshot::new(before.generation() + 1, keyspaces);
+        let next = SchemaSnapshot::new(before.generation() + 1, keyspaces).of(release);
         let generation = next.generation();
         self.metrics.schema_tables.set(i64::try_from(next.tables()).unwrap_or(i64::MAX));
         self.schema.store(Arc::new(next));
