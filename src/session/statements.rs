@@ -160,8 +160,8 @@ fn classify(text: &str, keyspace: Option<&str>, schema: &SchemaSnapshot, limits:
     }
     classified.outcome = match needs(&statement, keyspace, schema) {
         Ok(found) => match found.refusal {
-            Some(refusal) if found.needs.is_empty() => Outcome::Refused(refusal),
-            _ => Outcome::Needs {
+            Some(refusal) => Outcome::Refused(refusal),
+            None => Outcome::Needs {
                 needs: found.needs.into_iter().map(Need::into_owned).collect(),
                 named: found.named.into_iter().map(Need::into_owned).collect(),
             },

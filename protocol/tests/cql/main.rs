@@ -16,6 +16,7 @@ mod printer;
 mod reading;
 mod texts;
 
+use cqlgate_protocol::cql::Resource;
 use serde_json::Value;
 
 /// The rows of a file of JSON lines.
@@ -26,4 +27,24 @@ fn lines(text: &str) -> impl Iterator<Item = Value> {
 /// The bytes that a row writes in hex.
 fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+/// A resource as Cassandra's tables and its audit log name it; types of arguments as CQL has them.
+fn path(resource: &Resource<'_>) -> String {
+    match resource {
+        Resource::AllKeyspaces => "data".to_owned(),
+        Resource::Keyspace(keyspace) => format!("data/{keyspace}"),
+        Resource::AllTables(keyspace) => format!("data/{keyspace}/*"),
+        Resource::Table { keyspace, table } => format!("data/{keyspace}/{table}"),
+        Resource::AllFunctions => "functions".to_owned(),
+        Resource::FunctionsIn(keyspace) => format!("functions/{keyspace}"),
+        Resource::Function { keyspace, name, arguments } => {
+            format!("functions/{keyspace}/{name}({arguments})")
+        }
+        Resource::AllRoles => "roles".to_owned(),
+        Resource::Role(role) => format!("roles/{role}"),
+        Resource::AllMbeans => "mbean".to_owned(),
+        Resource::Mbean(name) => format!("mbean/{name}"),
+        other => panic!("{other}"),
+    }
 }

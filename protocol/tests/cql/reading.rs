@@ -164,7 +164,7 @@ fn names_and_qualification() {
         ("TRUNCATE TABLE t", None, "t", false),
         ("INSERT INTO a . b JSON '{}'", Some("a"), "b", true),
         ("DELETE FROM \"a.b\" WHERE k = 1", None, "a.b", false),
-        ("DROP COLUMNFAMILY IF EXISTS k.KEYSPACES", Some("k"), "keyspaces", true),
+        ("DROP COLUMNFAMILY IF EXISTS k.KEYSPACES", Some("k"), "keyspaces", false),
     ] {
         let statement = read(text);
         let name = statement.table().unwrap();
@@ -174,5 +174,8 @@ fn names_and_qualification() {
     let mixed = "BEGIN BATCH INSERT INTO k.t (a) VALUES (1) DELETE FROM t WHERE a = 1 APPLY BATCH";
     assert!(!read(mixed).is_fully_qualified());
     assert_eq!(read("USE \"K\"").use_keyspace(), Some("K"));
-    assert!(read("DROP KEYSPACE k").is_fully_qualified());
+    // A node knows no other qualified statements than those on rows.
+    for text in ["DROP KEYSPACE k", "USE k", "GRANT SELECT ON k.t TO r", "DESC TABLE k.t"] {
+        assert!(!read(text).is_fully_qualified(), "{text}");
+    }
 }

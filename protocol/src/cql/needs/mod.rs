@@ -4,6 +4,7 @@
 //! the order in which Cassandra checks them, or a [`Refusal`]. As in Cassandra, statements on rows name
 //! what must exist (an unknown table is INVALID before any check), TRUNCATE and definitions do not.
 
+mod access;
 mod definitions;
 mod rows;
 
@@ -15,7 +16,8 @@ use super::schema::Schema;
 use super::statement::{Name, Statement, TableName};
 
 /// What `statement` needs, in the order in which Cassandra checks it. `keyspace` is the one that names
-/// without a keyspace take: the request's own, or the session's.
+/// without a keyspace take: the request's own, or the session's; the session's alone where
+/// [`Statement::takes_session_keyspace`].
 ///
 /// # Errors
 /// A [`Refusal`] where nothing can be permitted, or where something must be found out first.
@@ -43,12 +45,10 @@ pub fn needs<'a>(
             let resource = scope.table(table)?;
             Ok(Needs::one(Need::new(Permission::Modify, resource, "truncates the table")))
         }
-        Statement::Use(_) => Ok(Needs::default()),
-        Statement::CreateKeyspace(_)
-        | Statement::DropKeyspace(_)
-        | Statement::CreateTable(_)
-        | Statement::DropTable(_) => scope.definition(statement),
-        Statement::Other(kind) => Err(Refusal::NotJudged(*kind)),
+        Statement::Definition(definition) => scope.definition(definition),
+        Statement::Access(access) => scope.access(access),
+        // Nobody needs a permission for these; Cassandra describes whatever there is to everybody.
+        Statement::Use(_) | Statement::Describe(_) => Ok(Needs::default()),
     }
 }
 

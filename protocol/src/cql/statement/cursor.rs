@@ -28,7 +28,18 @@ pub struct Limits {
     pub value_depth: usize,
     /// Statements between `BEGIN BATCH` and `APPLY BATCH`.
     pub batch_children: usize,
+    /// Bytes of the name of a keyspace, table, view, index, type, function or trigger that is made. Names
+    /// of tables and indexes become names of files, which hold 255 bytes: an index with a name of 500 ended
+    /// a node. An index of a class of its own may have [`INDEX_MARGIN`] bytes less.
+    pub name: usize,
 }
+
+/// What the files of an index with a class of its own have in their names beside the name of the index, and
+/// those of a table have not: what they hold, and of which index format they are.
+pub const INDEX_MARGIN: usize = 40;
+
+/// The longest names there are, of roles and columns: their length is written in two bytes.
+pub(crate) const LONGEST_NAME: usize = 65_535;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -39,6 +50,7 @@ impl Default for Limits {
             value_operators: 10,
             value_depth: 64,
             batch_children: 1000,
+            name: 222,
         }
     }
 }
@@ -56,6 +68,8 @@ pub enum LimitKind {
     ValueDepth,
     /// [`Limits::batch_children`].
     BatchChildren,
+    /// [`Limits::name`], or the 65,535 bytes of any name.
+    Name,
 }
 
 impl LimitKind {
@@ -67,6 +81,7 @@ impl LimitKind {
             Self::ValueOperators => "arithmetic operators in one value",
             Self::ValueDepth => "levels of nesting in a value",
             Self::BatchChildren => "statements in a batch",
+            Self::Name => "bytes in this name",
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum ParseError {
 /// Where a text stops being CQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
+    /// Whether Cassandra says where: it does not for what its grammar reads and then refuses.
+    pub placed: bool,
     /// The line, from 1; 0 at the end of the text, as Cassandra has it.
     pub line: usize,
     /// The column, from 0, in UTF-16 units; `None` at the end of the text, which Cassandra writes as -1.
@@ -97,7 +99,13 @@ impl ParseError {
                     Some(character) => format!("no viable alternative at character '{character}'"),
                     None => "no viable alternative at character '<EOF>'".to_owned(),
                 };
-                return Self::Syntax(SyntaxError { line, column: Some(column), message, note: None });
+                return Self::Syntax(SyntaxError {
+                    placed: true,
+                    line,
+                    column: Some(column),
+                    message,
+                    note: None,
+                });
             }
             (_, Reason::Refused) => fail.words.to_owned(),
             (kind, Reason::ExpectedKeyword) => {
@@ -122,11 +130,12 @@ impl ParseError {
             }
         };
         let note = after_5_0(text, token.start).map(Note::AfterLast);
+        let placed = fail.reason != Reason::Refused;
         if token.kind == TokenKind::End {
-            return Self::Syntax(SyntaxError { line: 0, column: None, message, note });
+            return Self::Syntax(SyntaxError { placed, line: 0, column: None, message, note });
         }
         let (line, column) = place(text, token.start);
-        Self::Syntax(SyntaxError { line, column: Some(column), message, note })
+        Self::Syntax(SyntaxError { placed, line, column: Some(column), message, note })
     }
 }
 
@@ -154,6 +163,7 @@ fn place(text: &str, at: usize) -> (usize, usize) {
 impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.column {
+            _ if !self.placed => f.write_str(&self.message)?,
             Some(column) => write!(f, "line {}:{column} {}", self.line, self.message)?,
             None => write!(f, "line 0:-1 {}", self.message)?,
         }

@@ -5,7 +5,7 @@ use nom::combinator::{cut, opt};
 use nom::sequence::{pair, preceded};
 
 use super::cursor::{Cursor, Parsed, keyword};
-use super::names::{Name, keyspace};
+use super::names::{Name, keyspace, new_keyspace};
 use super::properties::properties;
 use crate::cql::keyword::Keyword;
 
@@ -27,7 +27,7 @@ pub(crate) fn use_statement<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c,
 
 /// Behind `CREATE KEYSPACE`.
 pub(crate) fn create<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
-    let (rest, keyspace) = preceded(if_not_exists, keyspace).parse(input)?;
+    let (rest, keyspace) = preceded(if_not_exists, new_keyspace).parse(input)?;
     let (rest, ()) = preceded(keyword(Keyword::With), properties).parse(rest)?;
     Ok((rest, keyspace))
 }

@@ -119,23 +119,6 @@ impl Kind {
             _ => Category::Ddl,
         }
     }
-
-    /// Whether [`crate::cql::needs()`] knows what the statement needs. Others are refused.
-    pub const fn is_judged(self) -> bool {
-        matches!(
-            self,
-            Self::Select
-                | Self::Update
-                | Self::Delete
-                | Self::Batch
-                | Self::Truncate
-                | Self::UseKeyspace
-                | Self::CreateKeyspace
-                | Self::DropKeyspace
-                | Self::CreateTable
-                | Self::DropTable
-        )
-    }
 }
 
 impl fmt::Display for Kind {

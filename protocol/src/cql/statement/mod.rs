@@ -7,8 +7,10 @@
 //! Where Cassandra's own grammar decides by trying, the reading here is the same or the text is refused;
 //! the texts that Cassandra reads and this grammar does not are named in the tests.
 
+mod access;
 mod batch;
 pub(crate) mod cursor;
+mod definition;
 mod describe;
 mod error;
 mod keyspace;
@@ -21,6 +23,7 @@ mod permissions;
 mod properties;
 mod relation;
 mod roles;
+mod routines;
 mod select;
 mod selector;
 mod table;
@@ -30,13 +33,20 @@ mod types;
 use nom::Parser;
 use nom::combinator::cut;
 
+pub use access::{Access, Grant, NamedResource, PasswordForm, RoleOptions};
 pub use batch::Batch;
 use cursor::{Context, Cursor, Fail, Parsed, Reason, keyword};
-pub use cursor::{LimitKind, Limits};
+pub use cursor::{INDEX_MARGIN, LimitKind, Limits};
+pub use definition::{
+    CreateAggregate, CreateFunction, CreateIndex, CreateTrigger, CreateView, Definition, DropFunction,
+    DropTrigger,
+};
+pub use describe::{Describe, Described};
 pub use error::{Note, ParseError, SyntaxError};
 pub use kind::{Category, Kind};
 pub use modification::Modification;
 pub use names::{FunctionName, Name, TableName};
+pub use permissions::Permissions;
 pub use relation::{Operator, Restriction, Restrictions, Subject};
 pub use select::{Select, Selection};
 pub use selector::{Arguments, Selector, SelectorExpr, Selectors};
@@ -63,16 +73,12 @@ pub enum Statement<'a> {
     Truncate(TableName<'a>),
     /// `USE k`.
     Use(Name<'a>),
-    /// `CREATE KEYSPACE k`.
-    CreateKeyspace(Name<'a>),
-    /// `DROP KEYSPACE k`.
-    DropKeyspace(Name<'a>),
-    /// `CREATE TABLE t`.
-    CreateTable(TableName<'a>),
-    /// `DROP TABLE t`.
-    DropTable(TableName<'a>),
-    /// A statement that is read but not judged.
-    Other(Kind),
+    /// `CREATE`, `ALTER` and `DROP` of what the schema holds.
+    Definition(Definition<'a>),
+    /// Roles, users, identities and permissions.
+    Access(Access<'a>),
+    /// `DESCRIBE`.
+    Describe(Describe<'a>),
 }
 
 impl Limits {
@@ -85,6 +91,7 @@ impl Limits {
             value_operators: usize::MAX,
             value_depth: usize::MAX,
             batch_children: usize::MAX,
+            name: usize::MAX,
         }
     }
 }
@@ -124,98 +131,19 @@ fn statement<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>>
         Keyword::Begin => batch::batch.map(Statement::Batch).parse(input),
         Keyword::Truncate => table::truncate.map(Statement::Truncate).parse(input),
         Keyword::Use => keyspace::use_statement.map(Statement::Use).parse(input),
-        Keyword::Create => cut(create).parse(input.next()),
-        Keyword::Alter => cut(alter).parse(input.next()),
-        Keyword::Drop => cut(drop_statement).parse(input.next()),
-        Keyword::Grant => cut(permissions::grant).map(Statement::Other).parse(input.next()),
-        Keyword::Revoke => cut(permissions::revoke).map(Statement::Other).parse(input.next()),
-        Keyword::List => cut(permissions::list).map(Statement::Other).parse(input.next()),
-        Keyword::Describe | Keyword::Desc => other(Kind::Describe, describe::describe, input.next()),
+        Keyword::Create => cut(definition::create).parse(input.next()),
+        Keyword::Alter => cut(definition::alter).parse(input.next()),
+        Keyword::Drop => cut(definition::drop_statement).parse(input.next()),
+        Keyword::Grant => cut(permissions::grant).map(Statement::Access).parse(input.next()),
+        Keyword::Revoke => cut(permissions::revoke).map(Statement::Access).parse(input.next()),
+        Keyword::List => cut(permissions::list).map(Statement::Access).parse(input.next()),
+        Keyword::Describe | Keyword::Desc => {
+            cut(describe::describe).map(Statement::Describe).parse(input.next())
+        }
         Keyword::Add => {
             let (rest, ()) = cut(keyword(Keyword::Identity)).parse(input.next())?;
-            other(Kind::CreateIdentity, roles::add_identity, rest)
+            cut(roles::add_identity).map(Statement::Access).parse(rest)
         }
-        _ => input.fail(),
-    }
-}
-
-/// A statement of which only the kind is kept.
-fn other<'a: 'c, 'c>(
-    kind: Kind,
-    body: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, ()>,
-    input: Cursor<'a, 'c>,
-) -> Parsed<'a, 'c, Statement<'a>> {
-    cut(body).map(|()| Statement::Other(kind)).parse(input)
-}
-
-/// Behind `CREATE`.
-fn create<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>> {
-    let (input, replaces) = objects::or_replace(input)?;
-    let TokenKind::Keyword(second) = input.kind() else { return input.fail() };
-    let rest = input.next();
-    match second {
-        Keyword::Function => return other(Kind::CreateFunction, objects::create_function, rest),
-        Keyword::Aggregate => return other(Kind::CreateAggregate, objects::create_aggregate, rest),
-        _ if replaces => return input.fail(),
-        _ => {}
-    }
-    match second {
-        Keyword::Keyspace => keyspace::create.map(Statement::CreateKeyspace).parse(rest),
-        Keyword::ColumnFamily => table::create.map(Statement::CreateTable).parse(rest),
-        Keyword::Index => other(Kind::CreateIndex, objects::create_index, rest),
-        Keyword::Custom => {
-            let (rest, ()) = keyword(Keyword::Index)(rest)?;
-            other(Kind::CreateIndex, objects::create_index, rest)
-        }
-        Keyword::Materialized => {
-            let (rest, ()) = keyword(Keyword::View)(rest)?;
-            other(Kind::CreateView, objects::create_view, rest)
-        }
-        Keyword::Type => other(Kind::CreateType, objects::create_type, rest),
-        Keyword::Trigger => other(Kind::CreateTrigger, objects::create_trigger, rest),
-        Keyword::Role => other(Kind::CreateRole, roles::create_role, rest),
-        Keyword::User => other(Kind::CreateRole, roles::create_user, rest),
-        _ => input.fail(),
-    }
-}
-
-/// Behind `ALTER`.
-fn alter<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>> {
-    let TokenKind::Keyword(second) = input.kind() else { return input.fail() };
-    let rest = input.next();
-    match second {
-        Keyword::Keyspace => keyspace::alter.map(|_| Statement::Other(Kind::AlterKeyspace)).parse(rest),
-        Keyword::ColumnFamily => table::alter.map(|_| Statement::Other(Kind::AlterTable)).parse(rest),
-        Keyword::Materialized => {
-            let (rest, ()) = keyword(Keyword::View)(rest)?;
-            other(Kind::AlterView, objects::alter_view, rest)
-        }
-        Keyword::Type => other(Kind::AlterType, objects::alter_type, rest),
-        Keyword::Role => other(Kind::AlterRole, roles::alter_role, rest),
-        Keyword::User => other(Kind::AlterRole, roles::alter_user, rest),
-        _ => input.fail(),
-    }
-}
-
-/// Behind `DROP`.
-fn drop_statement<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>> {
-    let TokenKind::Keyword(second) = input.kind() else { return input.fail() };
-    let rest = input.next();
-    match second {
-        Keyword::Keyspace => keyspace::drop.map(Statement::DropKeyspace).parse(rest),
-        Keyword::ColumnFamily => table::drop.map(Statement::DropTable).parse(rest),
-        Keyword::Index => other(Kind::DropIndex, objects::drop_index, rest),
-        Keyword::Materialized => {
-            let (rest, ()) = keyword(Keyword::View)(rest)?;
-            other(Kind::DropView, objects::drop_view, rest)
-        }
-        Keyword::Type => other(Kind::DropType, objects::drop_type, rest),
-        Keyword::Trigger => other(Kind::DropTrigger, objects::drop_trigger, rest),
-        Keyword::Function => other(Kind::DropFunction, objects::drop_function, rest),
-        Keyword::Aggregate => other(Kind::DropAggregate, objects::drop_function, rest),
-        Keyword::Role => other(Kind::DropRole, roles::drop_role, rest),
-        Keyword::User => other(Kind::DropRole, roles::drop_user, rest),
-        Keyword::Identity => other(Kind::DropIdentity, roles::drop_identity, rest),
         _ => input.fail(),
     }
 }
@@ -230,36 +158,45 @@ impl<'a> Statement<'a> {
             Self::Batch(_) => Kind::Batch,
             Self::Truncate(_) => Kind::Truncate,
             Self::Use(_) => Kind::UseKeyspace,
-            Self::CreateKeyspace(_) => Kind::CreateKeyspace,
-            Self::DropKeyspace(_) => Kind::DropKeyspace,
-            Self::CreateTable(_) => Kind::CreateTable,
-            Self::DropTable(_) => Kind::DropTable,
-            Self::Other(kind) => *kind,
+            Self::Definition(definition) => definition.kind(),
+            Self::Access(access) => access.kind(),
+            Self::Describe(_) => Kind::Describe,
         }
     }
 
-    /// The one table that the statement names, if it names one and is judged.
+    /// The one table or view that the statement is about, if it is about one: of an index or a trigger its
+    /// table, of a view that is made the view.
     pub fn table(&self) -> Option<&TableName<'a>> {
         match self {
             Self::Select(select) => Some(&select.table),
             Self::Insert(change) | Self::Update(change) | Self::Delete(change) => Some(&change.table),
-            Self::Truncate(table) | Self::CreateTable(table) | Self::DropTable(table) => Some(table),
-            Self::Batch(_)
-            | Self::Use(_)
-            | Self::CreateKeyspace(_)
-            | Self::DropKeyspace(_)
-            | Self::Other(_) => None,
+            Self::Truncate(table) => Some(table),
+            Self::Definition(definition) => definition.table(),
+            Self::Batch(_) | Self::Use(_) | Self::Access(_) | Self::Describe(_) => None,
         }
     }
 
-    /// Whether no name in the statement takes the session's keyspace. Of a statement that is not judged
-    /// nothing is known, so it is not.
+    /// Whether a node takes the statement for fully qualified, which decides how it makes a prepared id:
+    /// of the text alone, or of the session's keyspace and the text. As there, only statements on rows can
+    /// be so, TRUNCATE among them, whatever names others hold.
     pub fn is_fully_qualified(&self) -> bool {
         match self {
             Self::Batch(batch) => batch.children.iter().all(|child| child.table.keyspace.is_some()),
-            Self::Use(_) | Self::CreateKeyspace(_) | Self::DropKeyspace(_) => true,
-            Self::Other(_) => false,
-            _ => self.table().is_some_and(|table| table.keyspace.is_some()),
+            Self::Select(_) | Self::Insert(_) | Self::Update(_) | Self::Delete(_) | Self::Truncate(_) => {
+                self.table().is_some_and(|table| table.keyspace.is_some())
+            }
+            Self::Use(_) | Self::Definition(_) | Self::Access(_) | Self::Describe(_) => false,
+        }
+    }
+
+    /// Whether a name in it takes the keyspace that the connection has set by USE when the statement runs,
+    /// and never the one that its own request names: GRANT, REVOKE and LIST on a table without a keyspace,
+    /// and DESCRIBE of what lies in "the" keyspace.
+    pub fn takes_session_keyspace(&self) -> bool {
+        match self {
+            Self::Access(access) => access.is_unqualified(),
+            Self::Describe(describe) => describe.is_unqualified(),
+            _ => false,
         }
     }
 
@@ -445,7 +382,7 @@ mod tests {
             ("SELECT '\u{1f600}' x FROM t", "line 1:12 mismatched input 'x' expecting K_FROM"),
             ("SELECT", "line 0:-1 no viable alternative at input '<EOF>'"),
             ("", "line 0:-1 no viable alternative at input '<EOF>'"),
-            ("CREATE KEYSPACE ? WITH a = 1", "line 1:16 Bind variables cannot be used for keyspace names"),
+            ("CREATE KEYSPACE ? WITH a = 1", "Bind variables cannot be used for keyspace names"),
         ] {
             assert_eq!(parse(text, &Limits::default()).unwrap_err().to_string(), told, "{text:?}");
         }

@@ -6,19 +6,19 @@ use nom::Parser;
 use nom::combinator::opt;
 use nom::sequence::terminated;
 
-use super::cursor::{Cursor, Parsed, symbol};
+use super::cursor::{Cursor, Fail, LONGEST_NAME, LimitKind, Parsed, symbol};
 use crate::cql::keyword::{Class, Keyword};
 use crate::cql::lexer::{Symbol, TokenKind};
 
 /// An internal name: folded to lower case if it was written unquoted, kept as it is if quoted.
 pub type Name<'a> = Cow<'a, str>;
 
-/// A table or view as a statement names it.
+/// A table, view, index or user type as a statement names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableName<'a> {
     /// The keyspace, if the statement names it.
     pub keyspace: Option<Name<'a>>,
-    /// The table.
+    /// The table, or what else it is.
     pub name: Name<'a>,
 }
 
@@ -124,14 +124,67 @@ pub(crate) fn table<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, TableNa
 }
 
 /// An index, perhaps with its keyspace.
-pub(crate) fn index<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, (Option<Name<'a>>, Name<'a>)> {
-    qualified(input, "Bind variables cannot be used for index names")
+pub(crate) fn index<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, TableName<'a>> {
+    let (rest, (keyspace, name)) = qualified(input, "Bind variables cannot be used for index names")?;
+    Ok((rest, TableName { keyspace, name }))
+}
+
+/// A name of so many bytes, where no more than `bound` are good for a node.
+pub(crate) fn within(input: &Cursor<'_, '_>, bytes: usize, bound: usize) -> Result<(), nom::Err<Fail>> {
+    if bytes > bound { Err(input.exceeds(LimitKind::Name, bound)) } else { Ok(()) }
+}
+
+/// The keyspace that a statement makes.
+pub(crate) fn new_keyspace<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
+    let (rest, name) = keyspace(input)?;
+    within(&input, name.len(), input.context.limits.name)?;
+    Ok((rest, name))
+}
+
+/// The table or view that a statement makes.
+pub(crate) fn new_table<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, TableName<'a>> {
+    let (rest, table) = table(input)?;
+    within(&input, table.name.len(), input.context.limits.name)?;
+    Ok((rest, table))
+}
+
+/// The user type that a statement makes.
+pub(crate) fn new_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, TableName<'a>> {
+    let (rest, user_type) = user_type(input)?;
+    within(&input, user_type.name.len(), input.context.limits.name)?;
+    Ok((rest, user_type))
+}
+
+/// The function that a statement makes.
+pub(crate) fn new_function<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, FunctionName<'a>> {
+    let (rest, function) = function(input)?;
+    within(&input, function.name.len(), input.context.limits.name)?;
+    Ok((rest, function))
+}
+
+/// The trigger that a statement makes.
+pub(crate) fn new_trigger<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
+    let (rest, name) = name(input)?;
+    within(&input, name.len(), input.context.limits.name)?;
+    Ok((rest, name))
 }
 
 /// An index without a keyspace.
 pub(crate) fn bare_index<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
+    new_index.map(drop).parse(input)
+}
+
+/// The index that a statement makes; it takes no keyspace.
+pub(crate) fn new_index<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
     not_bound(input, "Bind variables cannot be used for index names")?;
-    any_name(input)
+    name(input)
+}
+
+/// A column or field that a statement makes.
+pub(crate) fn new_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
+    let (rest, ()) = any_name(input)?;
+    within(&input, input.slice().len(), LONGEST_NAME)?;
+    Ok((rest, ()))
 }
 
 /// Whether a token may be the name of a function, once its keyspace is given or left out.
@@ -172,17 +225,19 @@ pub(crate) fn call<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Function
 }
 
 /// A user type, perhaps with its keyspace: no native type, no special word.
-pub(crate) fn user_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    let (rest, _) = opt(terminated(any_name, symbol(Symbol::Dot))).parse(input)?;
+pub(crate) fn user_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, TableName<'a>> {
+    let (rest, keyspace) = opt(terminated(name, symbol(Symbol::Dot))).parse(input)?;
     let reserved = ["byte", "complex", "enum", "date", "interval", "macaddr", "bitstring"];
     match rest.kind() {
         TokenKind::Ident if reserved.contains(&rest.slice()) => {
-            rest.refuse("Invalid (reserved) user type name")
+            return rest.refuse("Invalid (reserved) user type name");
         }
-        TokenKind::Ident | TokenKind::Quoted | TokenKind::Keyword(Keyword::Key) => Ok((rest.next(), ())),
-        TokenKind::Keyword(keyword) if keyword.class() == Class::Basic => Ok((rest.next(), ())),
-        _ => rest.fail(),
+        TokenKind::Ident | TokenKind::Quoted | TokenKind::Keyword(Keyword::Key) => {}
+        TokenKind::Keyword(keyword) if keyword.class() == Class::Basic => {}
+        _ => return rest.fail(),
     }
+    let (rest, name) = name(rest)?;
+    Ok((rest, TableName { keyspace, name }))
 }
 
 /// Whether a call of a function starts here: `name(` or `keyspace.name(`.

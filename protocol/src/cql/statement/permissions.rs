@@ -1,67 +1,126 @@
 //! GRANT, REVOKE and LIST.
 
+use std::fmt;
+
 use nom::Parser;
 use nom::combinator::{cut, opt};
-use nom::sequence::{pair, preceded};
+use nom::sequence::{preceded, terminated};
 
+use super::access::{Access, Grant, NamedResource};
 use super::cursor::{Cursor, Parsed, keyword};
-use super::kind::Kind;
-use super::names::{function, is_name, keyspace, table};
-use super::objects::signature;
+use super::names::{Name, function, is_name, keyspace, table};
 use super::roles::role;
+use super::routines::signature;
 use super::term::string_literal;
 use crate::cql::keyword::Keyword;
 use crate::cql::lexer::{Symbol, TokenKind};
 use crate::cql::permission::Permission;
+use crate::cql::resource::Resource;
 
 /// Behind `GRANT`.
-pub(crate) fn grant<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Kind> {
-    of_roles_or_permissions(input, Keyword::To).map(|(rest, ())| (rest, Kind::Grant))
+pub(crate) fn grant<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Access<'a>> {
+    let (rest, granted) = of_role_or_permissions(input, Keyword::To)?;
+    Ok((
+        rest,
+        match granted {
+            Granted::Role { role, whose } => Access::GrantRole { role, to: whose },
+            Granted::Permissions(grant) => Access::Grant(grant),
+        },
+    ))
 }
 
 /// Behind `REVOKE`.
-pub(crate) fn revoke<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Kind> {
-    of_roles_or_permissions(input, Keyword::From).map(|(rest, ())| (rest, Kind::Revoke))
+pub(crate) fn revoke<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Access<'a>> {
+    let (rest, granted) = of_role_or_permissions(input, Keyword::From)?;
+    Ok((
+        rest,
+        match granted {
+            Granted::Role { role, whose } => Access::RevokeRole { role, from: whose },
+            Granted::Permissions(grant) => Access::Revoke(grant),
+        },
+    ))
 }
 
-fn of_roles_or_permissions<'a: 'c, 'c>(input: Cursor<'a, 'c>, link: Keyword) -> Parsed<'a, 'c, ()> {
+enum Granted<'a> {
+    Role { role: Name<'a>, whose: Name<'a> },
+    Permissions(Grant<'a>),
+}
+
+fn of_role_or_permissions<'a: 'c, 'c>(input: Cursor<'a, 'c>, link: Keyword) -> Parsed<'a, 'c, Granted<'a>> {
     // A role may be called like a permission; the word behind it tells.
     if input.next().is(link) {
-        return (role, keyword(link), role).map(drop).parse(input);
+        let (rest, granted) = terminated(role, keyword(link)).parse(input)?;
+        let (rest, whose) = role(rest)?;
+        return Ok((rest, Granted::Role { role: granted, whose }));
     }
     let (rest, permissions) = permissions(input)?;
-    let start = preceded(keyword(Keyword::On), |input| Ok((input, input))).parse(rest)?.1;
-    let (rest, kind) = resource(start)?;
-    if !permissions.iter().any(|permission| kind.allows(permission)) {
-        return start.refuse("Resource type does not support any of the requested permissions");
+    let (start, ()) = keyword(Keyword::On)(rest)?;
+    let (rest, on) = resource(start)?;
+    if permissions.is_some_and(|permissions| !on.applicable().iter().any(|one| permissions.contains(*one))) {
+        return start.refuse(unsupported(&on));
     }
-    preceded(keyword(link), cut(role)).parse(rest)
+    let (rest, role) = preceded(keyword(link), cut(role)).parse(rest)?;
+    Ok((rest, Granted::Permissions(Grant { permissions, on, role })))
+}
+
+/// What Cassandra says where a resource has none of the permissions.
+const fn unsupported(on: &NamedResource<'_>) -> &'static str {
+    match on {
+        NamedResource::Other(Resource::AllRoles | Resource::Role(_)) => {
+            "Resource type RoleResource does not support any of the requested permissions"
+        }
+        NamedResource::Other(
+            Resource::AllFunctions | Resource::FunctionsIn(_) | Resource::Function { .. },
+        ) => "Resource type FunctionResource does not support any of the requested permissions",
+        NamedResource::Other(Resource::AllMbeans | Resource::Mbean(_)) => {
+            "Resource type JMXResource does not support any of the requested permissions"
+        }
+        NamedResource::Table(_) | NamedResource::Other(_) => {
+            "Resource type DataResource does not support any of the requested permissions"
+        }
+    }
 }
 
 /// Behind `LIST`.
-pub(crate) fn list<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Kind> {
-    let of_role = |input| opt(preceded(keyword(Keyword::Of), cut(role))).map(drop).parse(input);
-    let recursion = |input| opt(keyword(Keyword::NoRecursive)).map(drop).parse(input);
+pub(crate) fn list<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Access<'a>> {
+    let of_role = |input| opt(preceded(keyword(Keyword::Of), cut(role))).parse(input);
+    let recursion = |input| opt(keyword(Keyword::NoRecursive)).map(|found| found.is_none()).parse(input);
     match input.kind() {
-        TokenKind::Keyword(Keyword::Users) => Ok((input.next(), Kind::ListRoles)),
+        TokenKind::Keyword(Keyword::Users) => Ok((input.next(), Access::ListUsers)),
         TokenKind::Keyword(Keyword::Roles) => {
-            pair(of_role, recursion).map(|_| Kind::ListRoles).parse(input.next())
+            let (rest, of) = of_role(input.next())?;
+            let (rest, recursive) = recursion(rest)?;
+            Ok((rest, Access::ListRoles { of, recursive }))
         }
         _ => {
-            let (rest, _) = permissions(input)?;
-            let (rest, _) = opt(preceded(keyword(Keyword::On), cut(resource))).parse(rest)?;
-            pair(of_role, recursion).map(|_| Kind::ListPermissions).parse(rest)
+            let (rest, permissions) = permissions(input)?;
+            let (rest, on) = opt(preceded(keyword(Keyword::On), cut(resource))).parse(rest)?;
+            let (rest, of) = of_role(rest)?;
+            let (rest, recursive) = recursion(rest)?;
+            Ok((rest, Access::ListPermissions { permissions, on, of, recursive }))
         }
     }
 }
 
-/// A set of permissions, one bit each.
-#[derive(Clone, Copy)]
-struct Permissions(u16);
+/// A set of permissions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Permissions(u16);
 
 impl Permissions {
-    fn iter(self) -> impl Iterator<Item = Permission> {
-        Permission::ALL.into_iter().filter(move |&permission| self.0 & bit(permission) != 0)
+    /// Whether a permission is among them.
+    pub const fn contains(self, permission: Permission) -> bool {
+        self.0 & bit(permission) != 0
+    }
+
+    /// The permissions in Cassandra's order.
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.into_iter().filter(move |&permission| self.contains(permission))
+    }
+}
+
+impl fmt::Debug for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
     }
 }
 
@@ -70,12 +129,12 @@ const fn bit(permission: Permission) -> u16 {
 }
 
 /// `ALL [PERMISSIONS]`, or permissions separated by commas.
-fn permissions<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Permissions> {
+fn permissions<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Option<Permissions>> {
     if input.is(Keyword::All) {
         let (rest, _) = opt(keyword(Keyword::Permissions)).parse(input.next())?;
-        return Ok((rest, Permissions(u16::MAX)));
+        return Ok((rest, None));
     }
-    let one = |input| nom::sequence::terminated(permission, opt(keyword(Keyword::Permission))).parse(input);
+    let one = |input| terminated(permission, opt(keyword(Keyword::Permission))).parse(input);
     let (mut rest, first) = one(input)?;
     let mut all = bit(first);
     while rest.at(Symbol::Comma) {
@@ -83,7 +142,7 @@ fn permissions<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Permissions>
         all |= bit(more);
         rest = behind;
     }
-    Ok((rest, Permissions(all)))
+    Ok((rest, Some(Permissions(all))))
 }
 
 fn permission<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Permission> {
@@ -104,66 +163,44 @@ fn permission<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Permission> {
     Ok((input.next(), permission))
 }
 
-/// What kind of resource is named: it decides which permissions make sense.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ResourceKind {
-    Keyspaces,
-    Table,
-    Roles,
-    Role,
-    Functions,
-    Function,
-    Beans,
-}
-
-impl ResourceKind {
-    fn allows(self, permission: Permission) -> bool {
-        use Permission as P;
-        match permission {
-            P::Create => matches!(self, Self::Keyspaces | Self::Roles | Self::Functions),
-            P::Alter | P::Drop => self != Self::Beans,
-            P::Authorize => true,
-            P::Select | P::Modify => matches!(self, Self::Keyspaces | Self::Table | Self::Beans),
-            P::Unmask | P::SelectMasked => matches!(self, Self::Keyspaces | Self::Table),
-            P::Describe => matches!(self, Self::Roles | Self::Role | Self::Beans),
-            P::Execute => matches!(self, Self::Functions | Self::Function | Self::Beans),
-        }
-    }
-}
-
 /// What permissions are held on. Words that are no keyword here name a table.
-fn resource<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ResourceKind> {
+fn resource<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NamedResource<'a>> {
     let next = input.next();
     let in_keyspace =
-        |input| (keyword(Keyword::In), keyword(Keyword::Keyspace), keyspace).map(drop).parse(input);
-    match (input.kind(), next.kind()) {
+        |input| preceded((keyword(Keyword::In), keyword(Keyword::Keyspace)), keyspace).parse(input);
+    let (rest, resource) = match (input.kind(), next.kind()) {
         (TokenKind::Keyword(Keyword::All), TokenKind::Keyword(what)) if what != Keyword::To => match what {
-            Keyword::Keyspaces => Ok((next.next(), ResourceKind::Keyspaces)),
-            Keyword::ColumnFamilies => in_keyspace.map(|()| ResourceKind::Keyspaces).parse(next.next()),
-            Keyword::Roles => Ok((next.next(), ResourceKind::Roles)),
-            Keyword::Functions => opt(in_keyspace).map(|_| ResourceKind::Functions).parse(next.next()),
-            Keyword::Mbeans => Ok((next.next(), ResourceKind::Beans)),
-            _ => table.map(|_| ResourceKind::Table).parse(input),
+            Keyword::Keyspaces => (next.next(), Resource::AllKeyspaces),
+            Keyword::ColumnFamilies => in_keyspace.map(Resource::AllTables).parse(next.next())?,
+            Keyword::Roles => (next.next(), Resource::AllRoles),
+            Keyword::Functions => opt(in_keyspace)
+                .map(|keyspace| keyspace.map_or(Resource::AllFunctions, Resource::FunctionsIn))
+                .parse(next.next())?,
+            Keyword::Mbeans => (next.next(), Resource::AllMbeans),
+            _ => return table.map(NamedResource::Table).parse(input),
         },
-        (TokenKind::Keyword(Keyword::Keyspace), _) => {
-            cut(keyspace).map(|_| ResourceKind::Keyspaces).parse(next)
+        (TokenKind::Keyword(Keyword::Keyspace), _) => cut(keyspace).map(Resource::Keyspace).parse(next)?,
+        (TokenKind::Keyword(Keyword::ColumnFamily), _) => {
+            return cut(table).map(NamedResource::Table).parse(next);
         }
-        (TokenKind::Keyword(Keyword::ColumnFamily), _) => cut(table).map(|_| ResourceKind::Table).parse(next),
-        (TokenKind::Keyword(Keyword::Role), behind) if is_name(behind) || behind == TokenKind::String => {
-            cut(role).map(|()| ResourceKind::Role).parse(next)
-        }
-        (TokenKind::Keyword(Keyword::Role), TokenKind::Symbol(Symbol::Question)) => {
-            role(next).map(|(rest, ())| (rest, ResourceKind::Role))
+        (TokenKind::Keyword(Keyword::Role), behind)
+            if is_name(behind)
+                || behind == TokenKind::String
+                || behind == TokenKind::Symbol(Symbol::Question) =>
+        {
+            cut(role).map(Resource::Role).parse(next)?
         }
         (TokenKind::Keyword(Keyword::Function), behind)
             if is_name(behind) || behind == TokenKind::Keyword(Keyword::Token) =>
         {
-            let (rest, name) = function(next)?;
-            if name.keyspace.is_none() {
+            let (rest, function) = function(next)?;
+            let Some(keyspace) = function.keyspace else {
                 return next
                     .refuse("In this context function name must be explictly qualified by a keyspace");
-            }
-            cut(signature).map(|()| ResourceKind::Function).parse(rest)
+            };
+            let (rest, types) = cut(signature).parse(rest)?;
+            let arguments = types.join(", ").into();
+            (rest, Resource::Function { keyspace, name: function.name, arguments })
         }
         (TokenKind::Keyword(word @ (Keyword::Mbean | Keyword::Mbeans)), TokenKind::String) => {
             let (rest, name) = string_literal(next)?;
@@ -171,8 +208,9 @@ fn resource<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ResourceKind> {
             if !name.contains(':') || name == "*:*" || (word == Keyword::Mbeans && !pattern) {
                 return next.refuse("not a valid JMX object name");
             }
-            Ok((rest, ResourceKind::Beans))
+            (rest, Resource::Mbean(name))
         }
-        _ => table.map(|_| ResourceKind::Table).parse(input),
-    }
+        _ => return table.map(NamedResource::Table).parse(input),
+    };
+    Ok((rest, NamedResource::Other(resource)))
 }

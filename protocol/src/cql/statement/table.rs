@@ -8,7 +8,7 @@ use nom::sequence::{delimited, pair, preceded};
 
 use super::cursor::{Cursor, Parsed, and_list, comma_list, keyword, symbol, token};
 use super::keyspace::{if_exists, if_not_exists};
-use super::names::{Name, TableName, any_column, any_name, function, table};
+use super::names::{Name, TableName, any_column, any_name, function, new_column, new_table, table};
 use super::properties::{and_properties, properties, property};
 use super::term::value;
 use super::types::any_type;
@@ -23,7 +23,7 @@ pub(crate) fn truncate<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Tabl
 
 /// Behind `CREATE TABLE`.
 pub(crate) fn create<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, TableName<'a>> {
-    let (rest, table) = preceded(if_not_exists, table).parse(input)?;
+    let (rest, table) = preceded(if_not_exists, new_table).parse(input)?;
     let slots = many0_count(preceded(symbol(Symbol::Comma), opt(column_or_key)));
     let (rest, _) =
         delimited(symbol(Symbol::ParenOpen), pair(column_or_key, slots), symbol(Symbol::ParenClose))
@@ -41,7 +41,7 @@ fn column_or_key<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     if input.is(Keyword::Primary) {
         return cut(primary_key).parse(input);
     }
-    let (rest, ()) = any_name(input)?;
+    let (rest, ()) = new_column(input)?;
     let (rest, ()) = cut(any_type).parse(rest)?;
     let (rest, _) = opt(keyword(Keyword::Static)).parse(rest)?;
     let (rest, _) = opt(mask).parse(rest)?;
@@ -114,7 +114,7 @@ fn alter_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 }
 
 fn add_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    let column = |input| (any_name, any_type, opt(keyword(Keyword::Static)), opt(mask)).parse(input);
+    let column = |input| (new_column, any_type, opt(keyword(Keyword::Static)), opt(mask)).parse(input);
     let (rest, _) = if_not_exists(input)?;
     if rest.at(Symbol::ParenOpen) {
         return delimited(symbol(Symbol::ParenOpen), comma_list(column), symbol(Symbol::ParenClose))
@@ -142,6 +142,6 @@ fn rename_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 
 /// `a TO b AND c TO d`.
 pub(crate) fn renames<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    let rename = |input| (any_name, keyword(Keyword::To), any_name).parse(input);
+    let rename = |input| (any_name, keyword(Keyword::To), new_column).parse(input);
     and_list(rename).map(std::mem::drop).parse(input)
 }

@@ -1,11 +1,14 @@
 //! Column types: native ones, collections, tuples, vectors, user types, classes.
 
+use std::borrow::Cow;
+
 use nom::Parser;
 use nom::combinator::verify;
 use nom::sequence::{delimited, preceded, terminated};
 
 use super::cursor::{Context, Cursor, Limits, Parsed, comma_list, symbol, token};
-use super::names::{fold, user_type};
+use super::names::{fold, unquote, user_type};
+use super::term::string;
 use crate::cql::keyword::{Class, Keyword};
 use crate::cql::lexer::{Symbol, TokenKind};
 
@@ -35,7 +38,7 @@ pub(crate) fn any_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> 
             let dimension = preceded(symbol(Symbol::Comma), integer);
             angled(terminated(any_type, dimension)).parse(inner.next())?
         }
-        _ => user_type(input)?,
+        _ => user_type.map(drop).parse(input)?,
     };
     Ok((rest.level_of(&input), ()))
 }
@@ -64,12 +67,20 @@ pub(crate) fn native_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, (
     }
 }
 
+/// The type of an argument or of a state, in canonical form.
+pub(crate) fn argument_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, String> {
+    let (rest, ()) = any_type(input)?;
+    Ok((rest, canonical(input, rest.previous_end)))
+}
+
 /// A type as Cassandra's schema tables write it, in the one form in which types are compared here:
 /// `frozen<..>` left out (functions take everything frozen), `varchar` as `text`, names of native types in
-/// lower case, one space behind a comma. `None` for what is no type.
+/// lower case, one space behind a comma, user types without their keyspace (there is no other than that of
+/// what uses them) and quoted only where they must be, classes of native types by the type's name. `None`
+/// for what is no type.
 ///
-/// `frozen<map<varchar, int>>` is `map<text, int>`, `k.address` is `k.address`, `'..Int32Type'` stays in its
-/// quotes.
+/// `frozen<map<varchar, int>>` is `map<text, int>`, `k.Address` is `address`, `'Int32Type'` is `int`; a class
+/// that is no native type's stays in its quotes: what it is, only a node knows.
 pub fn canonical_type(text: &str) -> Option<String> {
     let context = Context::new(Limits::default());
     let cursor = Cursor::new(&context, text, 0, 0);
@@ -104,15 +115,55 @@ fn canonical(from: Cursor<'_, '_>, end: usize) -> String {
                 depth = depth.saturating_sub(1);
             }
             TokenKind::Symbol(Symbol::Comma) => out.push_str(", "),
+            TokenKind::Symbol(Symbol::Dot) => {}
+            _ if cursor.next().at(Symbol::Dot) => {}
             TokenKind::Keyword(Keyword::Varchar) => out.push_str("text"),
-            TokenKind::Quoted | TokenKind::String | TokenKind::Symbol(_) | TokenKind::Integer => {
-                out.push_str(cursor.slice());
-            }
+            TokenKind::Quoted => out.push_str(&quoted_where_needed(cursor.slice())),
+            TokenKind::String => out.push_str(&class(cursor.slice())),
+            TokenKind::Symbol(_) | TokenKind::Integer => out.push_str(cursor.slice()),
             _ => out.push_str(&fold(cursor.slice())),
         }
         cursor = cursor.next();
     }
     out
+}
+
+/// A quoted name as the schema tables write it: words need no quotes unless they are reserved.
+fn quoted_where_needed(token: &str) -> Cow<'_, str> {
+    let name = unquote(token, '"');
+    let reserved = Keyword::lookup(name.as_bytes()).is_some_and(|word| word.class() == Class::Reserved);
+    let word = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if word && !reserved { name } else { Cow::Borrowed(token) }
+}
+
+/// A class by the name of the native type that it implements, if it does.
+fn class(token: &str) -> Cow<'_, str> {
+    let class = string(token);
+    let native = match class.strip_prefix("org.apache.cassandra.db.marshal.").unwrap_or(&class) {
+        "AsciiType" => "ascii",
+        "LongType" => "bigint",
+        "BytesType" => "blob",
+        "BooleanType" => "boolean",
+        "CounterColumnType" => "counter",
+        "SimpleDateType" => "date",
+        "DecimalType" => "decimal",
+        "DoubleType" => "double",
+        "DurationType" => "duration",
+        "FloatType" => "float",
+        "InetAddressType" => "inet",
+        "Int32Type" => "int",
+        "ShortType" => "smallint",
+        "UTF8Type" => "text",
+        "TimeType" => "time",
+        "TimestampType" => "timestamp",
+        "TimeUUIDType" => "timeuuid",
+        "ByteType" => "tinyint",
+        "UUIDType" => "uuid",
+        "IntegerType" => "varint",
+        _ => return Cow::Owned(format!("'{}'", class.replace('\'', "''"))),
+    };
+    Cow::Borrowed(native)
 }
 
 #[cfg(test)]
@@ -128,8 +179,16 @@ mod tests {
             ("map<text, frozen<list<frozen<addr>>>>", "map<text, list<addr>>"),
             ("frozen<tuple<int, frozen<\"My T\">>>", "tuple<int, \"My T\">"),
             ("vector<float, 3>", "vector<float, 3>"),
-            ("k.Addr", "k.addr"),
-            ("'org.apache.cassandra.db.marshal.Int32Type'", "'org.apache.cassandra.db.marshal.Int32Type'"),
+            ("k.Addr", "addr"),
+            ("\"k\".\"addr\"", "addr"),
+            ("list<frozen<\"K\" . \"My T\">>", "list<\"My T\">"),
+            ("\"table\"", "\"table\""),
+            ("\"a\"\"b\"", "\"a\"\"b\""),
+            ("key", "key"),
+            ("'org.apache.cassandra.db.marshal.Int32Type'", "int"),
+            ("map<$$UTF8Type$$, 'LongType'>", "map<text, bigint>"),
+            ("'ListType(Int32Type)'", "'ListType(Int32Type)'"),
+            ("$$it's$$", "'it''s'"),
         ] {
             assert_eq!(canonical_type(text).as_deref(), Some(form), "{text}");
         }

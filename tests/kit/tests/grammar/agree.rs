@@ -1,7 +1,7 @@
 //! Whether two readings of a text are the same: kind, names, children.
 
 use cqlgate_protocol::cql::Statement;
-use cqlgate_protocol::cql::statement::{Modification, TableName};
+use cqlgate_protocol::cql::statement::{Definition, Modification, TableName};
 use cqlgate_testkit::cassandra::Read;
 use serde_json::{Value, json};
 
@@ -61,14 +61,15 @@ pub(super) fn agree(our: &Statement<'_>, their: &Read) -> Result<(), String> {
             same("number of children", &batch.children.len(), &their.children.len())?;
             batch.children.iter().zip(&their.children).try_for_each(|(our, their)| modification(our, their))
         }
-        Statement::Truncate(name) | Statement::CreateTable(name) | Statement::DropTable(name) => {
+        Statement::Truncate(name) => table(name, their),
+        Statement::Use(name) => same("keyspace", &json!(name), field(their, "keyspace")),
+        Statement::Definition(Definition::CreateTable(name) | Definition::DropTable(name)) => {
             table(name, their)
         }
-        Statement::Use(name) => same("keyspace", &json!(name), field(their, "keyspace")),
-        Statement::CreateKeyspace(name) | Statement::DropKeyspace(name) => {
+        Statement::Definition(Definition::CreateKeyspace(name) | Definition::DropKeyspace(name)) => {
             same("keyspace", &json!(name), field(their, "keyspaceName"))
         }
-        Statement::Other(_) => Ok(()),
+        Statement::Definition(_) | Statement::Access(_) | Statement::Describe(_) => Ok(()),
     }
 }
 
