@@ -4,14 +4,11 @@ use std::fmt;
 
 use super::permission::Permission;
 use super::resource::Resource;
-use super::statement::Kind;
 
 /// Why a statement is refused before any policy is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Nobody has said yet what such a statement needs.
-    NotJudged(Kind),
     /// A name lacks its keyspace, and none is in use.
     NoKeyspace,
     /// The keyspace does not exist.
@@ -38,18 +35,8 @@ pub enum Refusal {
         keyspace: String,
         /// The function as the statement names it.
         name: String,
-    },
-    /// The table has masked columns, which are not judged yet.
-    Masked {
-        /// Its keyspace.
-        keyspace: String,
-        /// The table.
-        table: String,
-    },
-    /// The function is a user's, or may be: not judged yet.
-    Function {
-        /// The function as the statement names it.
-        name: String,
+        /// It is called in a value, not in a selection: a node words it differently.
+        in_value: bool,
     },
     /// Nobody changes the definition of what is in this keyspace.
     SystemKeyspace(String),
@@ -75,10 +62,7 @@ impl Refusal {
     /// The code of the ERROR frame: 0x2000 (syntax), 0x2100 (unauthorized) or 0x2200 (invalid).
     pub const fn code(&self) -> u32 {
         match self {
-            Self::NotJudged(_)
-            | Self::Masked { .. }
-            | Self::Function { .. }
-            | Self::SystemKeyspace(_)
+            Self::SystemKeyspace(_)
             | Self::SystemResource(..)
             | Self::SystemGrant
             | Self::Superuser(_)
@@ -111,29 +95,18 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotJudged(kind) => {
-                write!(f, "cqlgate does not judge {kind} statements yet and refuses them")
-            }
             Self::NoKeyspace => f.write_str(
                 "No keyspace has been specified. USE a keyspace, or explicitly specify keyspace.tablename",
             ),
             Self::UnknownKeyspace(keyspace) => write!(f, "keyspace {keyspace} does not exist"),
             Self::UnknownTable { table, .. } => write!(f, "table {table} does not exist"),
-            Self::Masked { keyspace, table } => {
-                write!(
-                    f,
-                    "cqlgate does not judge tables with masked columns yet and refuses {keyspace}.{table}"
-                )
-            }
-            Self::Function { name } => {
-                write!(f, "cqlgate does not judge functions other than native ones yet and refuses {name}")
-            }
             Self::SystemKeyspace(keyspace) => write!(f, "{keyspace} keyspace is not user-modifiable."),
             Self::SystemResource(permission, resource) => write!(f, "Cannot {permission} {resource}"),
             Self::UnknownColumn { keyspace, table, column } => {
                 write!(f, "Undefined column name {column} in table {keyspace}.{table}")
             }
-            Self::UnknownFunction { name, .. } => write!(f, "Unknown function '{name}'"),
+            Self::UnknownFunction { name, in_value: false, .. } => write!(f, "Unknown function '{name}'"),
+            Self::UnknownFunction { name, in_value: true, .. } => write!(f, "Unknown function {name} called"),
             Self::SystemGrant => f.write_str(
                 "Granting permissions on system keyspaces is strictly limited, this operation is not permitted",
             ),

@@ -24,7 +24,8 @@ fn told(need: &Value) -> String {
 
 /// The same of a need.
 fn found(need: &Need<'_>) -> String {
-    format!("{} {}", need.permission, path(&need.resource))
+    let either = need.or.map_or(String::new(), |other| format!("{other}|"));
+    format!("{either}{} {}", need.permission, path(&need.resource))
 }
 
 /// Rows in which cqlgate asks for more than Cassandra, each with its reason.
@@ -39,6 +40,17 @@ const STRICTER: [(&str, &str, &str); 4] = [
     ("ALTER ROLE oracle_u", "ALTER roles/oracle_u", "the same"),
     ("LIST ALL OF oracle_u", "DESCRIBE roles/oracle_u", "the same"),
 ];
+
+/// Calls in positions that Cassandra forgets to check.
+const FORGOTTEN: [&str; 6] =
+    ["m[o1.f1('k')]", "l[o1.f1(0)]", "st[o1.f1('a')..]", "m['a'..o1.f1('b')]", "m[o1.f1('a')]", "st[o1.f1("];
+
+/// Whether a need of a statement on rows is cqlgate's own: a function that Cassandra forgets, a masked column
+/// that is shown.
+fn is_own(text: &str, need: &str) -> bool {
+    need.starts_with("UNMASK data/o1/m")
+        || (need.starts_with("EXECUTE ") && FORGOTTEN.iter().any(|position| text.contains(position)))
+}
 
 /// Whether Cassandra checks the needs behind the first in no order worth the name.
 fn is_unordered(statement: &Statement<'_>) -> bool {
@@ -92,6 +104,9 @@ fn statements_need_exactly_what_cassandra_asks_for() {
                     told.sort();
                 }
                 let rows = statement.kind().category() == Category::Data;
+                let count = found.len();
+                found.retain(|need| told.contains(need) || !(rows && is_own(text, need)));
+                stricter += usize::from(found.len() < count);
                 if told.is_empty() && error.starts_with("0x2200") && rows {
                     // INVALID for reasons that lie in columns and types; the node says so.
                     invalid += 1;
@@ -99,13 +114,6 @@ fn statements_need_exactly_what_cassandra_asks_for() {
                     assert_eq!(found, told, "{text}");
                     same += 1;
                 }
-            }
-            Err(refusal @ (Refusal::Function { .. } | Refusal::Masked { .. })) => {
-                assert_eq!(refusal.code(), 0x2100);
-                let function = text.contains("o1.") || text.contains("o2.") || text.contains("f1(");
-                let shadowed = text.contains("abs(") || text.contains("now(") || text.contains("g(");
-                assert!(function || shadowed, "{text}: {refusal}");
-                stricter += 1;
             }
             Err(Refusal::Superuser(_)) => {
                 assert_eq!(told, ["SUPERUSER "], "{text}");

@@ -5,8 +5,15 @@
 //! what must exist (an unknown table is INVALID before any check), TRUNCATE and definitions do not.
 
 mod access;
+mod calls;
+mod columns;
 mod definitions;
+mod masks;
 mod rows;
+mod typing;
+
+pub use columns::unknown_column;
+use rows::Rows;
 
 use super::need::{Need, Needs};
 use super::permission::Permission;
@@ -28,16 +35,17 @@ pub fn needs<'a>(
 ) -> Result<Needs<'a>, Refusal> {
     let scope = Scope { keyspace, schema };
     match statement {
-        Statement::Select(select) => scope.select(select),
+        Statement::Select(select) => scope.select(select, &Rows::new(statement)),
         Statement::Insert(change) | Statement::Update(change) | Statement::Delete(change) => {
             let mut needs = Needs::default();
-            scope.change(change, &mut needs)?;
+            scope.change(change, &Rows::new(statement), 0, &mut needs)?;
             Ok(needs)
         }
         Statement::Batch(batch) => {
             let mut needs = Needs::default();
-            for child in &batch.children {
-                scope.change(child, &mut needs)?;
+            let rows = Rows::new(statement);
+            for (place, child) in batch.children.iter().enumerate() {
+                scope.change(child, &rows, place, &mut needs)?;
             }
             Ok(needs)
         }

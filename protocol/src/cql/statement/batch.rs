@@ -6,7 +6,7 @@ use nom::combinator::{cut, opt};
 
 use super::cursor::{Cursor, LimitKind, Parsed, keyword, symbol};
 use super::modification::{Modification, delete, insert, update, using};
-use crate::cql::keyword::Keyword;
+use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::Symbol;
 
 /// A batch in one text.
@@ -15,6 +15,7 @@ pub struct Batch<'a> {
     pub(crate) text: &'a str,
     /// The statements in order, each with its own table.
     pub children: Vec<Modification<'a>>,
+    pub(crate) release: Release,
     pub(crate) markers: usize,
 }
 
@@ -34,5 +35,6 @@ pub(crate) fn batch<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Batch<'
         rest = opt(symbol(Symbol::Semicolon)).parse(behind)?.0;
     }
     let (rest, _) = cut((keyword(Keyword::Apply), keyword(Keyword::Batch))).parse(rest)?;
-    Ok((rest, Batch { text: input.text, children, markers: rest.markers }))
+    let release = input.context.limits.release;
+    Ok((rest, Batch { text: input.text, children, release, markers: rest.markers }))
 }

@@ -6,7 +6,8 @@ use std::cell::{Cell, RefCell};
 use nom::error::ErrorKind;
 use nom::{IResult, Input, Needed, Parser};
 
-use super::names::{FunctionName, Name};
+use super::names::{FunctionName, Name, function_at};
+use super::tree::{Node, NodeId, Row, Tree};
 use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::{Symbol, Token, TokenKind, next_token};
 
@@ -91,16 +92,70 @@ impl LimitKind {
 pub(crate) struct Context<'a> {
     pub(crate) limits: Limits,
     /// Functions called by the statement that is being read.
-    pub(crate) functions: RefCell<Vec<FunctionName<'a>>>,
+    pub(crate) calls: Cell<Calls>,
     /// Names of bind markers in order, if somebody asked for them.
     pub(crate) markers: Option<RefCell<Vec<Option<Name<'a>>>>>,
+    /// The expressions and columns of the statement, if somebody asked for them.
+    pub(crate) tree: Option<RefCell<Tree<'a>>>,
     /// Tokens cut: the measure of work.
     pub(crate) steps: Cell<u64>,
 }
 
+/// Where a statement calls functions: enough to look at the names again without keeping them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Calls {
+    /// Where the names of the first ones start.
+    at: [u32; Self::KEPT],
+    count: u32,
+}
+
+impl Calls {
+    /// So many are kept with their places.
+    const KEPT: usize = 6;
+
+    fn note(&mut self, at: usize) {
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        if let Some(free) = self.at.get_mut(self.count as usize) {
+            *free = at;
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// Whether none is called.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Which they are, read again from the text.
+    pub(crate) fn functions<'a>(&self, text: &'a str, release: Release) -> CalledFunctions<'_, 'a> {
+        CalledFunctions { calls: self, text, release }
+    }
+}
+
+/// The functions that a statement calls, each read when it is looked at.
+pub(crate) struct CalledFunctions<'l, 'a> {
+    calls: &'l Calls,
+    text: &'a str,
+    release: Release,
+}
+
+impl<'a> CalledFunctions<'_, 'a> {
+    /// Whether something holds of all of them. Of what is not kept nothing holds.
+    pub(crate) fn all(&self, holds: impl Fn(&FunctionName<'a>) -> bool) -> bool {
+        let limits = Limits::unlimited_of(self.release);
+        let read = |at: &u32| function_at(self.text, *at as usize, limits);
+        let kept = self.calls.at.get(..self.calls.count as usize);
+        kept.is_some_and(|kept| kept.iter().all(|at| read(at).is_some_and(|function| holds(&function))))
+    }
+}
+
 impl Context<'_> {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, functions: RefCell::default(), markers: None, steps: Cell::new(0) }
+        Self { limits, calls: Cell::default(), markers: None, tree: None, steps: Cell::new(0) }
+    }
+
+    pub(crate) fn recording(limits: Limits) -> Self {
+        Self { tree: Some(RefCell::default()), ..Self::new(limits) }
     }
 
     pub(crate) fn collecting_markers(limits: Limits) -> Self {
@@ -282,6 +337,42 @@ impl<'a: 'c, 'c> Cursor<'a, 'c> {
         }
     }
 
+    /// Notes that the name of a called function starts here.
+    pub(crate) fn note_call(&self) {
+        let mut calls = self.context.calls.get();
+        calls.note(self.token.start);
+        self.context.calls.set(calls);
+    }
+
+    /// Keeps a node, if somebody asked for them.
+    pub(crate) fn record(&self, node: impl FnOnce() -> Node<'a>) -> NodeId {
+        match &self.context.tree {
+            Some(tree) => tree.borrow_mut().push(node()),
+            None => NodeId::NONE,
+        }
+    }
+
+    /// Makes `next` the successor of `node`.
+    pub(crate) fn link(&self, node: NodeId, next: NodeId) {
+        if let Some(tree) = &self.context.tree {
+            tree.borrow_mut().link(node, next);
+        }
+    }
+
+    /// Notes something about the statement that is being read, if somebody asked for it.
+    pub(crate) fn draft(&self, note: impl FnOnce(&mut Row<'a>)) {
+        if let Some(tree) = &self.context.tree {
+            note(tree.borrow_mut().draft());
+        }
+    }
+
+    /// Ends the statement that is being recorded.
+    pub(crate) fn finish(&self) {
+        if let Some(tree) = &self.context.tree {
+            tree.borrow_mut().finish();
+        }
+    }
+
     /// Back on the level of `outer`.
     pub(crate) fn level_of(self, outer: &Self) -> Self {
         Self { depth: outer.depth, selector_depth: outer.selector_depth, ..self }
@@ -410,6 +501,22 @@ pub(crate) fn comma_list<'a: 'c, 'c, O>(
     item: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, O>,
 ) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, usize> {
     repeated(move |input: Cursor<'a, 'c>| input.at(Symbol::Comma), item)
+}
+
+/// One item, and more behind commas; returns the first of their nodes.
+pub(crate) fn comma_nodes<'a: 'c, 'c>(
+    item: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId>,
+) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
+    move |input| {
+        let (mut rest, first) = item(input)?;
+        let mut last = first;
+        while rest.at(Symbol::Comma) {
+            let (behind, next) = nom::combinator::cut(&item).parse(rest.next())?;
+            rest.link(last, next);
+            (rest, last) = (behind, next);
+        }
+        Ok((rest, first))
+    }
 }
 
 /// One item, and more behind AND; nothing is kept.

@@ -28,6 +28,7 @@ mod select;
 mod selector;
 mod table;
 mod term;
+pub(crate) mod tree;
 mod types;
 
 use nom::Parser;
@@ -51,6 +52,7 @@ pub use relation::{Operator, Restriction, Restrictions, Subject};
 pub use select::{Select, Selection};
 pub use selector::{Arguments, Selector, SelectorExpr, Selectors};
 pub use term::{Term, Terms};
+use tree::Tree;
 pub use types::canonical_type;
 
 use super::keyword::{Keyword, Release};
@@ -84,8 +86,13 @@ pub enum Statement<'a> {
 impl Limits {
     /// Limits that nothing exceeds, to read again what was read within limits.
     pub(crate) const fn unlimited() -> Self {
+        Self::unlimited_of(Release::V5_0)
+    }
+
+    /// The same, with the keywords of a release.
+    pub(crate) const fn unlimited_of(release: Release) -> Self {
         Self {
-            release: Release::V5_0,
+            release,
             text: usize::MAX,
             selector_depth: usize::MAX,
             value_operators: usize::MAX,
@@ -210,14 +217,14 @@ impl<'a> Statement<'a> {
 
     /// How many bind markers the statement has; none in a statement that is not about rows.
     pub fn bind_marker_count(&self) -> usize {
-        self.rows().map_or(0, |(_, markers)| markers)
+        self.rows().map_or(0, |(_, markers, _)| markers)
     }
 
     /// The names of the bind markers in order; `None` for `?`.
     pub fn bind_markers(&self) -> impl Iterator<Item = Option<Name<'a>>> + use<'a> {
         let mut names = Vec::new();
-        if let Some((text, 1..)) = self.rows() {
-            let context = Context::collecting_markers(Limits::unlimited());
+        if let Some((text, 1.., release)) = self.rows() {
+            let context = Context::collecting_markers(Limits::unlimited_of(release));
             if run(text, &context).is_ok() {
                 names = context.markers.map(std::cell::RefCell::into_inner).unwrap_or_default();
             }
@@ -225,14 +232,22 @@ impl<'a> Statement<'a> {
         names.into_iter()
     }
 
-    /// Text and number of markers of a statement about rows.
-    fn rows(&self) -> Option<(&'a str, usize)> {
+    /// The expressions of a statement about rows, and where it names which columns; `None` for any other.
+    pub(crate) fn details(&self) -> Option<Tree<'a>> {
+        let (text, _, release) = self.rows()?;
+        let context = Context::recording(Limits::unlimited_of(release));
+        run(text, &context).ok()?;
+        context.tree.map(std::cell::RefCell::into_inner)
+    }
+
+    /// Text, number of markers and release of a statement about rows.
+    fn rows(&self) -> Option<(&'a str, usize, Release)> {
         match self {
-            Self::Select(select) => Some((select.text, select.markers)),
+            Self::Select(select) => Some((select.text, select.markers, select.release)),
             Self::Insert(change) | Self::Update(change) | Self::Delete(change) => {
-                Some((change.text, change.markers))
+                Some((change.text, change.markers, change.release))
             }
-            Self::Batch(batch) => Some((batch.text, batch.markers)),
+            Self::Batch(batch) => Some((batch.text, batch.markers, batch.release)),
             _ => None,
         }
     }
@@ -323,14 +338,14 @@ mod tests {
             assert!(
                 matches!(table.name, Cow::Borrowed(_)) && matches!(table.keyspace, Some(Cow::Borrowed(_)))
             );
-            let functions = match &statement {
-                Statement::Select(select) => &select.functions,
+            let calls = match &statement {
+                Statement::Select(select) => select.calls,
                 Statement::Insert(change) | Statement::Update(change) | Statement::Delete(change) => {
-                    &change.functions
+                    change.calls
                 }
                 other => panic!("{other:?}"),
             };
-            assert_eq!(functions.capacity(), 0, "{text}");
+            assert!(calls.is_empty(), "{text}");
         }
     }
 

@@ -7,11 +7,12 @@ use nom::branch::alt;
 use nom::combinator::{cut, opt};
 use nom::sequence::{delimited, pair, preceded};
 
-use super::cursor::{Cursor, Parsed, and_list, comma_list, keyword, symbol};
-use super::names::{FunctionName, Name, TableName, any_column, any_name, column, name, starts_call, table};
-use super::relation::{conditions, where_clause};
-use super::term::{integer, marker, string_literal, value};
-use crate::cql::keyword::Keyword;
+use super::cursor::{Calls, Cursor, Parsed, and_list, comma_list, comma_nodes, keyword, symbol};
+use super::names::{Name, TableName, column, column_node, field_name, name, starts_call, table};
+use super::relation::{columns, conditions, element, used, where_clause};
+use super::term::{integer, marker, string_literal, value_node};
+use super::tree::{Node, NodeId, Place, Use};
+use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::{Symbol, TokenKind};
 
 /// An INSERT, UPDATE or DELETE.
@@ -22,14 +23,16 @@ pub struct Modification<'a> {
     pub table: TableName<'a>,
     /// There is an IF: what is there is read before it is changed.
     pub conditional: bool,
-    pub(crate) functions: Vec<FunctionName<'a>>,
+    pub(crate) calls: Calls,
+    pub(crate) release: Release,
     pub(crate) markers: usize,
 }
 
 impl<'a> Modification<'a> {
     fn new(start: &Cursor<'a, '_>, end: &Cursor<'a, '_>, table: TableName<'a>, conditional: bool) -> Self {
-        let functions = start.context.functions.take();
-        Self { text: start.text, table, conditional, functions, markers: end.markers }
+        let (calls, release) = (start.context.calls.take(), start.context.limits.release);
+        start.finish();
+        Self { text: start.text, table, conditional, calls, release, markers: end.markers }
     }
 }
 
@@ -37,13 +40,13 @@ pub(crate) fn insert<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Modifi
     let (rest, _) = pair(keyword(Keyword::Insert), cut(keyword(Keyword::Into))).parse(input)?;
     let (rest, table) = cut(table).parse(rest)?;
     let parenthesised = |rest: Cursor<'a, 'c>| {
-        let (rest, _) =
-            delimited(symbol(Symbol::ParenOpen), comma_list(any_column), symbol(Symbol::ParenClose))
-                .parse(rest)?;
+        let (rest, names) = columns(rest)?;
         let (rest, ()) = keyword(Keyword::Values)(rest)?;
-        delimited(symbol(Symbol::ParenOpen), comma_list(value), symbol(Symbol::ParenClose))
-            .map(drop)
-            .parse(rest)
+        let (rest, values) =
+            delimited(symbol(Symbol::ParenOpen), comma_nodes(value_node), symbol(Symbol::ParenClose))
+                .parse(rest)?;
+        used(&rest, Place::Insert, names, NodeId::NONE, values);
+        Ok((rest, ()))
     };
     let json = |rest: Cursor<'a, 'c>| {
         let (rest, ()) = alt((string_literal.map(drop), marker.map(drop))).parse(rest)?;
@@ -51,6 +54,7 @@ pub(crate) fn insert<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Modifi
         opt(preceded(keyword(Keyword::Default), cut(default))).map(drop).parse(rest)
     };
     let (rest, ()) = if rest.is(Keyword::Json) {
+        rest.draft(|row| row.json = true);
         cut(json).parse(rest.next())?
     } else {
         cut(parenthesised).parse(rest)?
@@ -83,7 +87,11 @@ pub(crate) fn delete<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Modifi
 
 fn if_not_exists<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, bool> {
     let not_exists = pair(keyword(Keyword::Not), keyword(Keyword::Exists));
-    opt(preceded(keyword(Keyword::If), cut(not_exists))).map(|found| found.is_some()).parse(input)
+    let (rest, found) = opt(preceded(keyword(Keyword::If), cut(not_exists))).parse(input)?;
+    if found.is_some() {
+        rest.draft(|row| row.if_exists = true);
+    }
+    Ok((rest, found.is_some()))
 }
 
 /// The WHERE clause that must be there, and whether an IF follows.
@@ -101,13 +109,25 @@ pub(crate) fn using<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 
 /// What a DELETE removes of a row: a column, an element, a field.
 fn deletion<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    let element = delimited(symbol(Symbol::BracketOpen), value.map(drop), symbol(Symbol::BracketClose));
-    let field = preceded(symbol(Symbol::Dot), any_name);
-    let (rest, ()) = any_column(input)?;
-    match rest.kind() {
-        TokenKind::Symbol(Symbol::BracketOpen | Symbol::Dot) => cut(alt((element, field))).parse(rest),
-        _ => Ok((rest, ())),
-    }
+    let (rest, columns) = column_node(input)?;
+    let (mut key, mut field) = (NodeId::NONE, None);
+    let rest = match rest.kind() {
+        TokenKind::Symbol(Symbol::BracketOpen) => {
+            let (rest, found) = cut(element).parse(rest)?;
+            key = found;
+            rest
+        }
+        TokenKind::Symbol(Symbol::Dot) => {
+            let (rest, found) = cut(field_name).parse(rest.next())?;
+            field = found;
+            rest
+        }
+        _ => rest,
+    };
+    input.draft(|row| {
+        row.uses.push(Use { place: Place::Delete, columns, key, field, values: NodeId::NONE });
+    });
+    Ok((rest, ()))
 }
 
 /// How an assignment changes its column; Cassandra refuses some pairs of them as it parses.
@@ -158,31 +178,35 @@ fn assignments<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 }
 
 fn assignment<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, (Name<'a>, Change<'a>)> {
-    let (rest, key) = column(input)?;
-    let (rest, change) = match rest.kind() {
-        TokenKind::Symbol(Symbol::Equal) => whole(rest.next(), &key)?,
+    let (rest, target) = column(input)?;
+    let columns = input.record(|| Node::Column(target.clone()));
+    let (mut key, mut field) = (NodeId::NONE, None);
+    let (rest, (change, values)) = match rest.kind() {
+        TokenKind::Symbol(Symbol::Equal) => whole(rest.next(), &target)?,
         TokenKind::Symbol(Symbol::PlusEqual | Symbol::MinusEqual) => {
-            value.map(|_| Change::Part).parse(rest.next())?
+            value_node.map(|node| (Change::Part, node)).parse(rest.next())?
         }
         TokenKind::Symbol(Symbol::BracketOpen) => {
-            let (rest, _) =
-                delimited(symbol(Symbol::BracketOpen), value, symbol(Symbol::BracketClose)).parse(rest)?;
-            preceded(symbol(Symbol::Equal), value).map(|_| Change::Part).parse(rest)?
+            let (rest, found) = element(rest)?;
+            key = found;
+            preceded(symbol(Symbol::Equal), value_node).map(|node| (Change::Part, node)).parse(rest)?
         }
         TokenKind::Symbol(Symbol::Dot) => {
-            let (rest, field) = name(rest.next())?;
-            let (rest, _) = preceded(symbol(Symbol::Equal), value).parse(rest)?;
-            (rest, Change::Field(field))
+            let (rest, found) = name(rest.next())?;
+            field = Some(found.clone());
+            let (rest, node) = preceded(symbol(Symbol::Equal), value_node).parse(rest)?;
+            (rest, (Change::Field(found), node))
         }
         _ => return rest.fail(),
     };
-    Ok((rest, (key, change)))
+    input.draft(|row| row.uses.push(Use { place: Place::Set, columns, key, field, values }));
+    Ok((rest, (target, change)))
 }
 
-/// Behind `column =`: a value, a value + the column, the column + or - a value.
-fn whole<'a: 'c, 'c>(input: Cursor<'a, 'c>, key: &Name<'a>) -> Parsed<'a, 'c, Change<'a>> {
+/// Behind `column =`: a value, a value + the column, the column + or - a value. Returns the value's node.
+fn whole<'a: 'c, 'c>(input: Cursor<'a, 'c>, target: &Name<'a>) -> Parsed<'a, 'c, (Change<'a>, NodeId)> {
     let same = |at: &Cursor<'a, 'c>, column: &Cow<'a, str>| {
-        if column == key {
+        if column == target {
             Ok(())
         } else {
             at.refuse::<()>("Only expressions of the form X = X +<value> are supported.").map(drop)
@@ -194,22 +218,22 @@ fn whole<'a: 'c, 'c>(input: Cursor<'a, 'c>, key: &Name<'a>) -> Parsed<'a, 'c, Ch
         match rest.kind() {
             TokenKind::Symbol(Symbol::Plus | Symbol::Minus) => {
                 same(&input, &operand)?;
-                return value.map(|_| Change::Part).parse(rest.next());
+                return value_node.map(|node| (Change::Part, node)).parse(rest.next());
             }
             // `n -3` is a name and the integer -3.
             TokenKind::Integer => {
                 same(&input, &operand)?;
-                return Ok((rest.next(), Change::Part));
+                return Ok((rest.next(), (Change::Part, NodeId::NONE)));
             }
             _ => {}
         }
     }
-    let (rest, _) = value(input)?;
+    let (rest, node) = value_node(input)?;
     if !rest.at(Symbol::Plus) {
-        return Ok((rest, Change::Whole));
+        return Ok((rest, (Change::Whole, node)));
     }
     let operand = rest.next();
     let (rest, added) = column(operand)?;
     same(&operand, &added)?;
-    Ok((rest, Change::Part))
+    Ok((rest, (Change::Part, node)))
 }

@@ -6,7 +6,8 @@ use nom::Parser;
 use nom::combinator::opt;
 use nom::sequence::terminated;
 
-use super::cursor::{Cursor, Fail, LONGEST_NAME, LimitKind, Parsed, symbol};
+use super::cursor::{Context, Cursor, Fail, LONGEST_NAME, LimitKind, Limits, Parsed, symbol};
+use super::tree::{Node, NodeId};
 use crate::cql::keyword::{Class, Keyword};
 use crate::cql::lexer::{Symbol, TokenKind};
 
@@ -217,11 +218,45 @@ pub(crate) fn function<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Func
     Ok((rest, FunctionName { keyspace, name }))
 }
 
-/// A function of which a call starts here: its name and an opening parenthesis. The call is noted.
-pub(crate) fn call<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, FunctionName<'a>> {
-    let (rest, function) = terminated(function, symbol(Symbol::ParenOpen)).parse(input)?;
-    input.context.functions.borrow_mut().push(function.clone());
-    Ok((rest, function))
+/// A function of which a call starts here: its name and an opening parenthesis. The call is noted. Its name is
+/// returned only if nodes are recorded.
+pub(crate) fn call<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Option<FunctionName<'a>>> {
+    let (rest, name) = if input.context.tree.is_some() {
+        function.map(Some).parse(input)?
+    } else {
+        let qualified = input.next().at(Symbol::Dot) && is_name(input.kind());
+        let name = if qualified { input.next().next() } else { input };
+        if !is_function_name(name.kind()) {
+            return input.fail();
+        }
+        (name.next(), None)
+    };
+    let (rest, ()) = symbol(Symbol::ParenOpen)(rest)?;
+    input.note_call();
+    Ok((rest, name))
+}
+
+/// The call whose function was noted at a byte of a text, read again.
+pub(crate) fn function_at(text: &str, at: usize, limits: Limits) -> Option<FunctionName<'_>> {
+    let context = Context::new(limits);
+    function(Cursor::new(&context, text, at, 0)).ok().map(|(_, name)| name)
+}
+
+/// A column as a node.
+pub(crate) fn column_node<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
+    if input.context.tree.is_none() {
+        return any_column.map(|()| NodeId::NONE).parse(input);
+    }
+    let (rest, name) = column(input)?;
+    Ok((rest, input.record(|| Node::Column(name))))
+}
+
+/// A field, if nodes are recorded.
+pub(crate) fn field_name<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Option<Name<'a>>> {
+    if input.context.tree.is_none() {
+        return any_name.map(|()| None).parse(input);
+    }
+    name.map(Some).parse(input)
 }
 
 /// A user type, perhaps with its keyspace: no native type, no special word.

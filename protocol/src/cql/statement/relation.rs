@@ -1,12 +1,13 @@
 //! WHERE clauses and the conditions behind IF.
 
 use nom::Parser;
-use nom::combinator::{cut, opt, value as constant};
-use nom::sequence::{delimited, pair, preceded};
+use nom::combinator::{cut, value as constant};
+use nom::sequence::{delimited, pair};
 
-use super::cursor::{Context, Cursor, Limits, Parsed, and_list, comma_list, keyword, symbol};
-use super::names::{Name, any_column, any_name, bare_index, column};
-use super::term::{Term, Value, in_tuples, in_values, marker, tuple, value};
+use super::cursor::{Context, Cursor, Limits, Parsed, and_list, comma_nodes, keyword, symbol};
+use super::names::{Name, any_column, bare_index, column, column_node, field_name};
+use super::term::{Term, Value, in_tuples, in_values, marker, tuple, value, value_node};
+use super::tree::{NodeId, Place, Use};
 use crate::cql::keyword::Keyword;
 use crate::cql::lexer::{Symbol, TokenKind};
 
@@ -65,6 +66,12 @@ pub(crate) struct Relation {
     value: Option<Value>,
 }
 
+impl Relation {
+    fn node(&self) -> NodeId {
+        self.value.map_or(NodeId::NONE, |value| value.node)
+    }
+}
+
 impl<'a> Iterator for Restrictions<'a> {
     type Item = Restriction<'a>;
 
@@ -94,13 +101,21 @@ fn relation_or_index<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relati
     }
     let (rest, ()) = cut(bare_index).parse(input.next())?;
     let (rest, value) = delimited(symbol(Symbol::Comma), value, symbol(Symbol::ParenClose)).parse(rest)?;
+    used(&input, Place::WhereIndex, NodeId::NONE, NodeId::NONE, value.node);
     Ok((rest, Relation { column: None, operator: Operator::Index, value: Some(value) }))
+}
+
+/// Notes that a part of the statement names columns.
+pub(crate) fn used(input: &Cursor<'_, '_>, place: Place, columns: NodeId, key: NodeId, values: NodeId) {
+    input.draft(|row| row.uses.push(Use { place, columns, key, field: None, values }));
 }
 
 fn relation<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
     if input.is(Keyword::Token) {
-        let (rest, _) = columns(input.next())?;
-        return compared(rest, None);
+        let (rest, names) = columns(input.next())?;
+        let (rest, relation) = compared(rest, None)?;
+        used(&input, Place::WhereToken, names, NodeId::NONE, relation.node());
+        return Ok((rest, relation));
     }
     if !input.at(Symbol::ParenOpen) {
         return of_column(input);
@@ -110,16 +125,24 @@ fn relation<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
     let listed =
         any_column(inner).is_ok_and(|(behind, ())| behind.at(Symbol::Comma) || behind.at(Symbol::ParenClose));
     if listed {
-        let (rest, _) = columns(input)?;
-        return of_columns(rest);
+        let (rest, names) = columns(input)?;
+        let (rest, relation) = of_columns(rest)?;
+        used(&input, Place::WhereTuple, names, NodeId::NONE, relation.node());
+        return Ok((rest, relation));
     }
     let (rest, inside) = relation(input.deeper()?.next())?;
     let (rest, ()) = symbol(Symbol::ParenClose)(rest)?;
     Ok((rest.level_of(&input), inside))
 }
 
-fn columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, usize> {
-    delimited(symbol(Symbol::ParenOpen), comma_list(any_column), symbol(Symbol::ParenClose)).parse(input)
+/// Columns in parentheses; the first of them.
+pub(crate) fn columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
+    delimited(symbol(Symbol::ParenOpen), comma_nodes(column_node), symbol(Symbol::ParenClose)).parse(input)
+}
+
+/// An element of a collection: its key.
+pub(crate) fn element<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
+    delimited(symbol(Symbol::BracketOpen), value_node, symbol(Symbol::BracketClose)).parse(input)
 }
 
 fn of_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
@@ -134,9 +157,10 @@ fn of_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
 
 fn of_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
     let start = Some(input.token.start);
-    let (rest, ()) = any_column(input)?;
+    let (rest, name) = column_node(input)?;
     let with = |operator, value| Relation { column: start, operator, value };
-    match rest.kind() {
+    let mut key = NodeId::NONE;
+    let (rest, relation) = match rest.kind() {
         TokenKind::Keyword(Keyword::Like) => {
             cut(value).map(|v| with(Operator::Like, Some(v))).parse(rest.next())
         }
@@ -152,12 +176,14 @@ fn of_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
             cut(value).map(|v| with(operator, Some(v))).parse(rest)
         }
         TokenKind::Symbol(Symbol::BracketOpen) => {
-            let (rest, _) =
-                delimited(symbol(Symbol::BracketOpen), value, symbol(Symbol::BracketClose)).parse(rest)?;
+            let (rest, found) = element(rest)?;
+            key = found;
             compared(rest, None)
         }
         _ => compared(rest, start),
-    }
+    }?;
+    used(&input, Place::Where(relation.operator), name, key, relation.node());
+    Ok((rest, relation))
 }
 
 /// `CONTAINS` or `CONTAINS KEY`; the word KEY may also start a function's name.
@@ -191,6 +217,7 @@ fn comparison<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Operator> {
 pub(crate) fn conditions<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     // A column may be called `exists` too; then something that compares it follows.
     if input.is(Keyword::Exists) && !continues_condition(&input.next()) {
+        input.draft(|row| row.if_exists = true);
         return Ok((input.next(), ()));
     }
     and_list(condition).map(drop).parse(input)
@@ -205,16 +232,34 @@ fn continues_condition(input: &Cursor<'_, '_>) -> bool {
 }
 
 fn condition<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    let (rest, ()) = any_column(input)?;
-    if rest.is(Keyword::Contains) {
-        let (rest, _) = contains(rest)?;
-        return cut(value).map(drop).parse(rest);
-    }
-    let element = delimited(symbol(Symbol::BracketOpen), value.map(drop), symbol(Symbol::BracketClose));
-    let field = preceded(symbol(Symbol::Dot), any_name);
-    let (rest, _) = opt(nom::branch::alt((element, field))).parse(rest)?;
-    if rest.is(Keyword::In) {
-        return cut(in_values).map(drop).parse(rest.next());
-    }
-    compared(rest, None).map(|(rest, _)| (rest, ()))
+    let (rest, columns) = column_node(input)?;
+    let (mut key, mut field) = (NodeId::NONE, None);
+    let (rest, operator, values) = if rest.is(Keyword::Contains) {
+        let (rest, operator) = contains(rest)?;
+        let (rest, value) = cut(value_node).parse(rest)?;
+        (rest, operator, value)
+    } else {
+        let rest = match rest.kind() {
+            TokenKind::Symbol(Symbol::BracketOpen) => {
+                let (rest, found) = element(rest)?;
+                key = found;
+                rest
+            }
+            TokenKind::Symbol(Symbol::Dot) => {
+                let (rest, found) = field_name(rest.next())?;
+                field = found;
+                rest
+            }
+            _ => rest,
+        };
+        if rest.is(Keyword::In) {
+            let (rest, value) = cut(in_values).parse(rest.next())?;
+            (rest, Operator::In, value.node)
+        } else {
+            let (rest, relation) = compared(rest, None)?;
+            (rest, relation.operator, relation.node())
+        }
+    };
+    input.draft(|row| row.uses.push(Use { place: Place::If(operator), columns, key, field, values }));
+    Ok((rest, ()))
 }

@@ -4,12 +4,13 @@ use nom::Parser;
 use nom::combinator::{cut, opt};
 use nom::sequence::{pair, preceded};
 
-use super::cursor::{Cursor, Parsed, comma_list, if_read, keyword};
-use super::names::{FunctionName, TableName, any_column, is_name, table};
-use super::relation::{Restrictions, where_clause};
-use super::selector::{Selectors, expression, selectors};
-use super::term::{Term, integer, value};
-use crate::cql::keyword::Keyword;
+use super::cursor::{Calls, Cursor, Parsed, comma_list, comma_nodes, if_read, keyword};
+use super::names::{TableName, column_node, is_name, table};
+use super::relation::{Restrictions, used, where_clause};
+use super::selector::{Selectors, expression_node, selectors};
+use super::term::{Term, integer, value_node};
+use super::tree::{NodeId, Place};
+use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::{Symbol, TokenKind};
 
 /// A SELECT. What it holds besides its table is read again from the text when somebody asks.
@@ -37,7 +38,8 @@ pub struct Select<'a> {
     selectors_at: usize,
     /// Where the WHERE clause starts, and how many markers stand before it.
     where_at: Option<(usize, usize)>,
-    pub(crate) functions: Vec<FunctionName<'a>>,
+    pub(crate) calls: Calls,
+    pub(crate) release: Release,
     pub(crate) markers: usize,
 }
 
@@ -92,12 +94,12 @@ pub(crate) fn select<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Select
     } else {
         rest
     };
-    let (rest, group) =
-        opt(preceded(pair(keyword(Keyword::Group), keyword(Keyword::By)), cut(comma_list(expression))))
-            .parse(rest)?;
-    let (rest, order) =
-        opt(preceded(pair(keyword(Keyword::Order), keyword(Keyword::By)), cut(comma_list(ordering))))
-            .parse(rest)?;
+    let by = |word| pair(keyword(word), keyword(Keyword::By));
+    let (rest, group) = opt(preceded(by(Keyword::Group), cut(comma_nodes(expression_node)))).parse(rest)?;
+    if let Some(values) = group {
+        used(&rest, Place::GroupBy, NodeId::NONE, NodeId::NONE, values);
+    }
+    let (rest, order) = opt(preceded(by(Keyword::Order), cut(comma_list(ordering)))).parse(rest)?;
     let per_partition = (keyword(Keyword::Per), keyword(Keyword::Partition), keyword(Keyword::Limit));
     let (rest, per_partition) = opt(preceded(per_partition, cut(integer))).parse(rest)?;
     let (rest, limit) = opt(preceded(keyword(Keyword::Limit), cut(integer))).parse(rest)?;
@@ -116,9 +118,11 @@ pub(crate) fn select<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Select
         limit: limit.map(|value| value.term(input.text)),
         selectors_at: clause.at,
         where_at,
-        functions: input.context.functions.take(),
+        calls: input.context.calls.take(),
+        release: input.context.limits.release,
         markers: rest.markers,
     };
+    input.finish();
     Ok((rest, select))
 }
 
@@ -165,8 +169,9 @@ fn modifies(next: &Cursor<'_, '_>) -> bool {
 
 /// A column, perhaps compared with a vector, and a direction.
 fn ordering<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    let near = preceded(pair(keyword(Keyword::Ann), keyword(Keyword::Of)), cut(value));
-    let (rest, _) = pair(any_column, opt(near)).parse(input)?;
+    let near = preceded(pair(keyword(Keyword::Ann), keyword(Keyword::Of)), cut(value_node));
+    let (rest, (column, near)) = pair(column_node, opt(near)).parse(input)?;
+    used(&input, Place::OrderBy, column, NodeId::NONE, near.unwrap_or(NodeId::NONE));
     let direction = rest.is(Keyword::Asc) || rest.is(Keyword::Desc);
     Ok((if direction { rest.next() } else { rest }, ()))
 }

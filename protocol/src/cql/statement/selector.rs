@@ -5,12 +5,14 @@
 
 use nom::Parser;
 use nom::combinator::{cut, opt};
-use nom::multi::many0_count;
 use nom::sequence::{delimited, pair, preceded};
 
-use super::cursor::{Context, Cursor, Fail, Limits, Parsed, comma_list, keyword, symbol};
-use super::names::{FunctionName, Name, any_name, call, function, is_name, name, starts_call};
-use super::term::{constant, marker, parenthesised_type, value};
+use super::cursor::{Context, Cursor, Fail, Limits, Parsed, comma_nodes, keyword, symbol};
+use super::names::{
+    FunctionName, Name, any_name, call, column_node, field_name, function, is_name, name, starts_call,
+};
+use super::term::{called, constant, marker, parenthesised_type, typed, value_node};
+use super::tree::{Node, NodeId};
 use super::types::native_type;
 use crate::cql::keyword::Keyword;
 use crate::cql::lexer::{Symbol, TokenKind};
@@ -64,6 +66,8 @@ pub(crate) struct Expression {
     start: usize,
     end: usize,
     shape: Shape,
+    /// What was recorded of it.
+    pub(crate) node: NodeId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,125 +130,193 @@ fn selector_and<'a: 'c, 'c, O>(
 /// The list of a selection, or `*`. True for the star.
 pub(crate) fn selectors<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, bool> {
     if input.at(Symbol::Star) {
+        input.draft(|row| row.star = true);
         return Ok((input.next(), true));
     }
-    comma_list(|input| selector_and(any_name).parse(input)).map(|_| false).parse(input)
+    let entry = |input| selector_and(any_name).map(|(expression, _)| expression.node).parse(input);
+    let (rest, first) = comma_nodes(entry)(input)?;
+    input.draft(|row| row.selected = first);
+    Ok((rest, false))
 }
 
 /// A whole expression: groups joined by operators.
 pub(crate) fn expression<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Expression> {
-    let (mut rest, mut shape) = group(input)?;
+    let (mut rest, (mut shape, first)) = group(input)?;
+    let mut last = first;
     while let TokenKind::Symbol(
         Symbol::Plus | Symbol::Minus | Symbol::Star | Symbol::Slash | Symbol::Percent,
     ) = rest.kind()
     {
-        rest = cut(group).parse(rest.next())?.0;
-        shape = Shape::Other;
+        let (behind, (_, node)) = cut(group).parse(rest.next())?;
+        rest.link(last, node);
+        (rest, last, shape) = (behind, node, Shape::Other);
     }
-    Ok((rest, Expression { start: input.token.start, end: rest.previous_end, shape }))
+    let node = if last == first { first } else { input.record(|| Node::Arithmetic(first)) };
+    Ok((rest, Expression { start: input.token.start, end: rest.previous_end, shape, node }))
+}
+
+/// A whole expression as a node.
+pub(crate) fn expression_node<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
+    expression.map(|expression| expression.node).parse(input)
 }
 
 /// An operand: negated, or with fields and elements behind it.
-fn group<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Shape> {
+fn group<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, (Shape, NodeId)> {
     if input.at(Symbol::Minus) {
-        let (rest, _) = cut(group).parse(input.deeper_selector()?.next())?;
-        return Ok((rest.level_of(&input), Shape::Other));
+        let (rest, (_, node)) = cut(group).parse(input.deeper_selector()?.next())?;
+        return Ok((rest.level_of(&input), (Shape::Other, input.record(|| Node::Arithmetic(node)))));
     }
-    let (rest, shape) = operand(input)?;
-    let (rest, count) = many0_count(modifier).parse(rest)?;
-    Ok((rest, if count == 0 { shape } else { Shape::Other }))
+    let (rest, (shape, node)) = operand(input)?;
+    let (rest, modified) = modifiers(rest, node)?;
+    Ok((rest, (modified.map_or(shape, |_| Shape::Other), modified.unwrap_or(node))))
+}
+
+/// Fields and elements behind what `node` is; `None` if there are none.
+fn modifiers<'a: 'c, 'c>(input: Cursor<'a, 'c>, node: NodeId) -> Parsed<'a, 'c, Option<NodeId>> {
+    let (mut rest, mut found) = (input, None);
+    while rest.at(Symbol::Dot) || rest.at(Symbol::BracketOpen) {
+        let (behind, modified) = modifier(rest, found.unwrap_or(node))?;
+        (rest, found) = (behind, Some(modified));
+    }
+    Ok((rest, found))
 }
 
 /// `.field`, `[element]`, `[from..to]`.
-fn modifier<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    match input.kind() {
-        TokenKind::Symbol(Symbol::Dot) => cut(any_name).parse(input.next()),
-        TokenKind::Symbol(Symbol::BracketOpen) => {
-            let inner = input.next();
-            let (rest, ()) = if inner.at(Symbol::Range) {
-                value.map(drop).parse(inner.next())?
-            } else {
-                let (rest, _) = cut(value).parse(inner)?;
-                if rest.at(Symbol::Range) { opt(value).map(drop).parse(rest.next())? } else { (rest, ()) }
-            };
-            cut(symbol(Symbol::BracketClose)).parse(rest)
-        }
-        _ => input.fail(),
+fn modifier<'a: 'c, 'c>(input: Cursor<'a, 'c>, of: NodeId) -> Parsed<'a, 'c, NodeId> {
+    if input.at(Symbol::Dot) {
+        let (rest, field) = cut(field_name).parse(input.next())?;
+        let node = field.map_or(NodeId::NONE, |field| input.record(|| Node::Field { of, field }));
+        return Ok((rest, node));
     }
+    let inner = input.next();
+    let (rest, node) = if inner.at(Symbol::Range) {
+        let (rest, bounds) = value_node(inner.next())?;
+        (rest, input.record(|| Node::Slice { of, bounds }))
+    } else {
+        let (rest, key) = cut(value_node).parse(inner)?;
+        if rest.at(Symbol::Range) {
+            let (rest, end) = opt(value_node).parse(rest.next())?;
+            rest.link(key, end.unwrap_or(NodeId::NONE));
+            (rest, input.record(|| Node::Slice { of, bounds: key }))
+        } else {
+            (rest, input.record(|| Node::Element { of, key }))
+        }
+    };
+    cut(symbol(Symbol::BracketClose)).map(|()| node).parse(rest)
 }
 
-fn operand<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Shape> {
+fn operand<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, (Shape, NodeId)> {
     let opens = input.next().at(Symbol::ParenOpen);
-    let outer = input;
-    let back = |(rest, ()): (Cursor<'a, 'c>, ())| Ok((rest.level_of(&outer), Shape::Other));
+    let back = |rest: Cursor<'a, 'c>, node| Ok((rest.level_of(&input), (Shape::Other, node)));
     match input.kind() {
         TokenKind::Symbol(Symbol::ParenOpen) => {
             let inner = input.deeper_selector()?;
             if let Some(operand) = hinted(inner)? {
-                return back(hint_operand(operand)?);
+                let (rest, node) = hint_operand(operand)?;
+                return back(rest, typed(&input, &operand, node));
             }
-            back(enclosed(Symbol::ParenOpen, comma_list(expression), Symbol::ParenClose).parse(inner)?)
+            let list = comma_nodes(expression_node);
+            let (rest, first) = enclosed(Symbol::ParenOpen, list, Symbol::ParenClose).parse(inner)?;
+            back(rest, grouped(&input, first))
         }
         TokenKind::Symbol(Symbol::BracketOpen) => {
-            let inner = input.deeper_selector()?;
-            back(
-                enclosed(Symbol::BracketOpen, opt(comma_list(expression)), Symbol::BracketClose)
-                    .parse(inner)?,
-            )
+            let list = opt(comma_nodes(expression_node));
+            let (rest, first) =
+                enclosed(Symbol::BracketOpen, list, Symbol::BracketClose).parse(input.deeper_selector()?)?;
+            back(rest, input.record(|| Node::List(first.unwrap_or(NodeId::NONE))))
         }
         TokenKind::Symbol(Symbol::BraceOpen) => {
             let inner = input.deeper_selector()?;
-            back(enclosed(Symbol::BraceOpen, opt(braces), Symbol::BraceClose).parse(inner)?)
+            let (rest, first) = enclosed(Symbol::BraceOpen, opt(braces), Symbol::BraceClose).parse(inner)?;
+            back(rest, input.record(|| Node::Braces(first.unwrap_or(NodeId::NONE))))
         }
-        TokenKind::Symbol(Symbol::Question | Symbol::Colon) => marker.map(|_| Shape::Other).parse(input),
-        TokenKind::Keyword(Keyword::Null) => Ok((input.next(), Shape::Other)),
+        TokenKind::Symbol(Symbol::Question | Symbol::Colon) => {
+            marker.map(|value| (Shape::Other, value.node)).parse(input)
+        }
+        TokenKind::Keyword(Keyword::Null) => Ok((input.next(), (Shape::Other, input.record(|| Node::Null)))),
         TokenKind::Keyword(Keyword::Count) if opens && input.next().next().at(Symbol::Star) => {
-            let behind = input.next().next().next();
-            symbol(Symbol::ParenClose).map(|()| Shape::CountAll).parse(behind)
+            let (rest, ()) = symbol(Symbol::ParenClose)(input.next().next().next())?;
+            Ok((rest, (Shape::CountAll, input.record(|| Node::CountAll))))
         }
         TokenKind::Keyword(Keyword::WriteTime | Keyword::MaxWriteTime | Keyword::Ttl) if opens => {
+            let inside = |input| {
+                let (rest, node) = plain_column(input)?;
+                modifiers(rest, node).map(|(rest, modified)| (rest, modified.unwrap_or(node)))
+            };
             let inner = input.deeper_selector()?.next();
-            let inside = pair(any_name, many0_count(modifier));
-            back(enclosed(Symbol::ParenOpen, cut(inside), Symbol::ParenClose).parse(inner)?)
+            let (rest, of) = enclosed(Symbol::ParenOpen, cut(inside), Symbol::ParenClose).parse(inner)?;
+            back(rest, input.record(|| Node::Attribute(of)))
         }
         TokenKind::Keyword(Keyword::Cast) if opens => {
+            let inside = |input| {
+                let (rest, operand) = expression_node(input)?;
+                let (rest, ()) = keyword(Keyword::As)(rest)?;
+                let cql_type = rest.slice();
+                let (rest, ()) = native_type(rest)?;
+                Ok((rest, rest.record(|| Node::Typed { cql_type, operand })))
+            };
             let inner = input.deeper_selector()?.next();
-            let inside = (expression, keyword(Keyword::As), native_type);
-            back(enclosed(Symbol::ParenOpen, cut(inside), Symbol::ParenClose).parse(inner)?)
+            let (rest, node) = enclosed(Symbol::ParenOpen, cut(inside), Symbol::ParenClose).parse(inner)?;
+            back(rest, node)
         }
         _ if starts_call(&input) => {
-            let (inner, _) = call(input.deeper_selector()?)?;
-            let (rest, _) =
-                pair(opt(comma_list(expression)), cut(symbol(Symbol::ParenClose))).parse(inner)?;
-            Ok((rest.level_of(&input), Shape::Call))
+            let (inner, name) = call(input.deeper_selector()?)?;
+            let (rest, (arguments, ())) =
+                pair(opt(comma_nodes(expression_node)), cut(symbol(Symbol::ParenClose))).parse(inner)?;
+            let node = called(&input, name, arguments.unwrap_or(NodeId::NONE));
+            Ok((rest.level_of(&input), (Shape::Call, node)))
         }
-        kind if is_name(kind) => Ok((input.next(), Shape::Column)),
-        _ => constant.map(|_| Shape::Other).parse(input),
+        kind if is_name(kind) => plain_column.map(|node| (Shape::Column, node)).parse(input),
+        _ => {
+            let (rest, kind) = constant(input)?;
+            Ok((rest, (Shape::Other, input.record(|| Node::Literal(kind, input.slice())))))
+        }
     }
+}
+
+/// A column of a selection; the nameless one has no place there.
+fn plain_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
+    if is_name(input.kind()) { column_node(input) } else { input.fail() }
+}
+
+/// What parentheses hold: one expression is itself, several are a tuple.
+fn grouped<'a: 'c, 'c>(input: &Cursor<'a, 'c>, first: NodeId) -> NodeId {
+    let Some(tree) = &input.context.tree else { return NodeId::NONE };
+    let several = tree.borrow().list(first).nth(1).is_some();
+    if several { input.record(|| Node::Tuple(first)) } else { first }
 }
 
 fn enclosed<'a: 'c, 'c, O>(
     open: Symbol,
     inside: impl Parser<Cursor<'a, 'c>, Output = O, Error = Fail>,
     close: Symbol,
-) -> impl Parser<Cursor<'a, 'c>, Output = (), Error = Fail> {
-    delimited(symbol(open), inside, cut(symbol(close))).map(drop)
+) -> impl Parser<Cursor<'a, 'c>, Output = O, Error = Fail> {
+    delimited(symbol(open), inside, cut(symbol(close)))
 }
 
-/// Inside braces: a set, a map or a user type.
-fn braces<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    let (behind, _) = expression(input)?;
+/// Inside braces: a set, a map or a user type. Returns the first of what it holds.
+fn braces<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
+    let (behind, key) = expression_node(input)?;
     let map = behind.at(Symbol::Colon);
-    let colon_value = preceded(symbol(Symbol::Colon), expression);
     let entry = |input| {
-        if map {
-            pair(expression, preceded(symbol(Symbol::Colon), expression)).map(drop).parse(input)
-        } else {
-            expression.map(drop).parse(input)
-        }
+        let (rest, key) = expression_node(input)?;
+        if map { map_value(&input, rest, key) } else { Ok((rest, key)) }
     };
-    let (rest, _) = opt(colon_value).parse(behind)?;
-    opt(preceded(symbol(Symbol::Comma), cut(comma_list(entry)))).map(drop).parse(rest)
+    let (rest, first) = if map { map_value(&input, behind, key)? } else { (behind, key) };
+    let (rest, more) = opt(preceded(symbol(Symbol::Comma), cut(comma_nodes(entry)))).parse(rest)?;
+    rest.link(first, more.unwrap_or(NodeId::NONE));
+    Ok((rest, first))
+}
+
+/// Behind the key of a map's entry, or a field's name.
+fn map_value<'a: 'c, 'c>(
+    start: &Cursor<'a, 'c>,
+    behind: Cursor<'a, 'c>,
+    key: NodeId,
+) -> Parsed<'a, 'c, NodeId> {
+    let (rest, value) = preceded(symbol(Symbol::Colon), expression_node).parse(behind)?;
+    rest.link(key, value);
+    Ok((rest, start.record(|| Node::Tuple(key))))
 }
 
 /// Behind `(type)`, if that and then an operand stands here.
@@ -265,12 +337,21 @@ fn hinted<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Result<Option<Cursor<'a, 'c>>, n
 
 /// The operand of a type hint. A bracket here may be a list, or an element of what was no hint after all:
 /// what either allows is read.
-fn hint_operand<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
+fn hint_operand<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
     if !input.at(Symbol::BracketOpen) {
-        return operand.map(drop).parse(input);
+        return operand.map(|(_, node)| node).parse(input);
     }
     let inner = input.next();
-    let (rest, _) = opt(comma_list(expression)).parse(inner)?;
-    let rest = if rest.at(Symbol::Range) { opt(expression).parse(rest.next())?.0 } else { rest };
-    cut(symbol(Symbol::BracketClose)).parse(rest)
+    let (rest, first) = opt(comma_nodes(expression_node)).parse(inner)?;
+    let (rest, end) =
+        if rest.at(Symbol::Range) { opt(expression_node).parse(rest.next())? } else { (rest, None) };
+    let list = input.record(|| Node::List(first.unwrap_or(NodeId::NONE)));
+    let node = match end {
+        None => list,
+        Some(end) => {
+            rest.link(list, end);
+            input.record(|| Node::Tuple(list))
+        }
+    };
+    cut(symbol(Symbol::BracketClose)).map(|()| node).parse(rest)
 }

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use nom::Parser;
 use nom::branch::alt;
 use nom::combinator::{cut, opt};
-use nom::sequence::{delimited, pair, preceded, separated_pair};
+use nom::sequence::{delimited, pair, preceded, terminated};
 
 use super::cursor::{
-    Context, Cursor, Fail, LimitKind, Limits, Parsed, comma_list, if_read, keyword, symbol, token,
+    Context, Cursor, Fail, LimitKind, Limits, Parsed, comma_nodes, if_read, keyword, symbol, token,
 };
-use super::names::{Name, any_name, call, is_name, name, starts_call, unquote};
+use super::names::{FunctionName, Name, any_name, call, is_name, name, starts_call, unquote};
+use super::tree::{Node, NodeId};
 use super::types::{any_type, native_type};
 use crate::cql::keyword::Keyword;
 use crate::cql::lexer::{Symbol, TokenKind};
@@ -57,6 +58,8 @@ pub(crate) struct Value {
     /// Bind markers before it.
     markers: usize,
     shape: Shape,
+    /// What was recorded of it.
+    pub(crate) node: NodeId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +71,8 @@ enum Shape {
 }
 
 impl Value {
-    fn new(from: &Cursor<'_, '_>, to: &Cursor<'_, '_>, shape: Shape) -> Self {
-        Self { start: from.token.start, end: to.previous_end, markers: from.markers, shape }
+    fn new(from: &Cursor<'_, '_>, to: &Cursor<'_, '_>, shape: Shape, node: NodeId) -> Self {
+        Self { start: from.token.start, end: to.previous_end, markers: from.markers, shape, node }
     }
 
     /// The value as others see it.
@@ -159,14 +162,15 @@ pub(crate) fn marker<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value>
         names.push(name);
     }
     rest.markers += 1;
-    Ok((rest, Value::new(&input, &rest, Shape::Bind)))
+    let node = input.record(|| Node::Marker);
+    Ok((rest, Value::new(&input, &rest, Shape::Bind, node)))
 }
 
 /// Where only an integer or a marker may stand: LIMIT, TTL, TIMESTAMP.
 pub(crate) fn integer<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
     if input.kind() == TokenKind::Integer {
         let rest = input.next();
-        return Ok((rest, Value::new(&input, &rest, Shape::Token(TokenKind::Integer))));
+        return Ok((rest, Value::new(&input, &rest, Shape::Token(TokenKind::Integer), NodeId::NONE)));
     }
     marker(input)
 }
@@ -180,7 +184,7 @@ pub(crate) fn value<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> 
 /// A value that may be part of another: sums of products.
 fn term<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
     let (mut rest, first) = factor(input)?;
-    let mut shape = first.shape;
+    let (mut shape, mut last) = (first.shape, first.node);
     loop {
         let operator = match rest.kind() {
             TokenKind::Symbol(Symbol::Plus) if precedes_column(&rest) => break,
@@ -189,10 +193,12 @@ fn term<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
             ) => counted(rest)?,
             _ => break,
         };
-        rest = cut(factor).parse(operator)?.0;
-        shape = Shape::Other;
+        let (behind, operand) = cut(factor).parse(operator)?;
+        rest.link(last, operand.node);
+        (rest, last, shape) = (behind, operand.node, Shape::Other);
     }
-    Ok((rest, Value::new(&input, &rest, shape)))
+    let node = if last == first.node { last } else { input.record(|| Node::Arithmetic(first.node)) };
+    Ok((rest, Value::new(&input, &rest, shape, node)))
 }
 
 /// Whether the `+` here adds a column: `SET l = [1] + l` is no arithmetic.
@@ -218,87 +224,126 @@ fn counted<'a: 'c, 'c>(operator: Cursor<'a, 'c>) -> Result<Cursor<'a, 'c>, nom::
 /// An operand, perhaps negated.
 fn factor<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
     if input.at(Symbol::Minus) {
-        let (rest, _) = cut(simple).parse(counted(input)?)?;
-        return Ok((rest, Value::new(&input, &rest, Shape::Other)));
+        let (rest, operand) = cut(simple).parse(counted(input)?)?;
+        let node = input.record(|| Node::Arithmetic(operand.node));
+        return Ok((rest, Value::new(&input, &rest, Shape::Other, node)));
     }
     simple(input)
 }
 
 fn simple<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
-    let other = |rest: Cursor<'a, 'c>| {
+    let other = |rest: Cursor<'a, 'c>, node| {
         let rest = rest.level_of(&input);
-        Ok((rest, Value::new(&input, &rest, Shape::Other)))
+        Ok((rest, Value::new(&input, &rest, Shape::Other, node)))
     };
     match input.kind() {
         TokenKind::Keyword(Keyword::Null) => {
             let rest = input.next();
-            Ok((rest, Value::new(&input, &rest, Shape::Token(input.kind()))))
+            let node = input.record(|| Node::Null);
+            Ok((rest, Value::new(&input, &rest, Shape::Token(input.kind()), node)))
         }
         kind if is_constant(kind) => {
             let (rest, kind) = constant(input)?;
-            Ok((rest, Value::new(&input, &rest, Shape::Token(kind))))
+            let node = input.record(|| Node::Literal(kind, input.slice()));
+            Ok((rest, Value::new(&input, &rest, Shape::Token(kind), node)))
         }
         TokenKind::Symbol(Symbol::Question | Symbol::Colon) => marker(input),
         TokenKind::Symbol(Symbol::BracketOpen) => {
-            let inner = input.deeper()?.next();
-            other(delimited_list(inner, Symbol::BracketClose)?)
+            let (rest, first) = delimited_list(input.deeper()?.next(), Symbol::BracketClose)?;
+            other(rest, input.record(|| Node::List(first)))
         }
-        TokenKind::Symbol(Symbol::BraceOpen) => other(braces(input.deeper()?.next())?),
+        TokenKind::Symbol(Symbol::BraceOpen) => {
+            let (rest, first) = braces(input.deeper()?.next())?;
+            other(rest, input.record(|| Node::Braces(first)))
+        }
         TokenKind::Symbol(Symbol::ParenOpen) => {
             let inner = input.deeper()?;
             if let Some(operand) = cast_operand(inner)? {
-                return other(cut(simple).parse(operand)?.0);
+                let (rest, value) = cut(simple).parse(operand)?;
+                return other(rest, typed(&input, &operand, value.node));
             }
-            other(
-                delimited(symbol(Symbol::ParenOpen), comma_list(term), symbol(Symbol::ParenClose))
-                    .parse(inner)?
-                    .0,
-            )
+            let (rest, first) =
+                delimited(symbol(Symbol::ParenOpen), comma_nodes(term_node), symbol(Symbol::ParenClose))
+                    .parse(inner)?;
+            other(rest, input.record(|| Node::Tuple(first)))
         }
         _ if starts_cast(&input) => {
-            let inside = (simple, keyword(Keyword::As), native_type);
-            let inner = input.deeper()?.next();
-            other(delimited(symbol(Symbol::ParenOpen), inside, symbol(Symbol::ParenClose)).parse(inner)?.0)
+            let (inner, ()) = symbol(Symbol::ParenOpen)(input.deeper()?.next())?;
+            let (rest, (value, ())) = pair(simple, keyword(Keyword::As)).parse(inner)?;
+            let cql_type = rest.slice();
+            let (rest, _) = pair(native_type, symbol(Symbol::ParenClose)).parse(rest)?;
+            other(rest, input.record(|| Node::Typed { cql_type, operand: value.node }))
         }
         _ if starts_call(&input) => {
-            let (arguments, _) = call(input.deeper()?)?;
-            other(delimited_list(arguments, Symbol::ParenClose)?)
+            let (inner, name) = call(input.deeper()?)?;
+            let (rest, arguments) = delimited_list(inner, Symbol::ParenClose)?;
+            other(rest, called(&input, name, arguments))
         }
         _ => input.fail(),
     }
 }
 
-/// Values up to a closing symbol, perhaps none.
-fn delimited_list<'a: 'c, 'c>(
-    inner: Cursor<'a, 'c>,
-    close: Symbol,
-) -> Result<Cursor<'a, 'c>, nom::Err<Fail>> {
-    if inner.at(close) {
-        return Ok(inner.next());
-    }
-    let (rest, _) = pair(comma_list(term), symbol(close)).parse(inner)?;
-    Ok(rest)
+fn term_node<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
+    term.map(|value| value.node).parse(input)
 }
 
-/// What stands between braces: a set, a map or the fields of a user type.
-fn braces<'a: 'c, 'c>(inner: Cursor<'a, 'c>) -> Result<Cursor<'a, 'c>, nom::Err<Fail>> {
+/// A whole value as a node.
+pub(crate) fn value_node<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
+    value.map(|value| value.node).parse(input)
+}
+
+/// Keeps what a type in parentheses is put before.
+pub(crate) fn typed<'a: 'c, 'c>(open: &Cursor<'a, 'c>, operand: &Cursor<'a, 'c>, node: NodeId) -> NodeId {
+    // The closing parenthesis is the token before the operand.
+    let cql_type = open.text.get(open.token.end..operand.previous_end.saturating_sub(1)).unwrap_or_default();
+    open.record(|| Node::Typed { cql_type, operand: node })
+}
+
+/// Keeps a call.
+pub(crate) fn called<'a: 'c, 'c>(
+    at: &Cursor<'a, 'c>,
+    function: Option<FunctionName<'a>>,
+    arguments: NodeId,
+) -> NodeId {
+    function.map_or(NodeId::NONE, |function| at.record(|| Node::Call { function, arguments }))
+}
+
+/// Values up to a closing symbol, perhaps none; the first of them.
+fn delimited_list<'a: 'c, 'c>(inner: Cursor<'a, 'c>, close: Symbol) -> Parsed<'a, 'c, NodeId> {
+    if inner.at(close) {
+        return Ok((inner.next(), NodeId::NONE));
+    }
+    terminated(comma_nodes(term_node), symbol(close)).parse(inner)
+}
+
+/// What stands between braces: a set, a map or the fields of a user type. Returns the first of the values.
+fn braces<'a: 'c, 'c>(inner: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
     if inner.at(Symbol::BraceClose) {
-        return Ok(inner.next());
+        return Ok((inner.next(), NodeId::NONE));
     }
     let close = symbol(Symbol::BraceClose);
     if is_name(inner.kind()) && inner.next().at(Symbol::Colon) {
-        let field = |input| separated_pair(any_name, symbol(Symbol::Colon), term).parse(input);
-        return Ok(pair(comma_list(field), close).parse(inner)?.0);
+        let field = |input| preceded(pair(any_name, symbol(Symbol::Colon)), term_node).parse(input);
+        return terminated(comma_nodes(field), close).parse(inner);
     }
-    let (behind, _) = term(inner)?;
+    let entry = |input: Cursor<'a, 'c>| {
+        let (rest, key) = terminated(term_node, symbol(Symbol::Colon)).parse(input)?;
+        let (rest, value) = term_node(rest)?;
+        rest.link(key, value);
+        Ok((rest, input.record(|| Node::Tuple(key))))
+    };
+    let (behind, first) = term(inner)?;
     if behind.at(Symbol::Colon) {
-        let entry = |input| separated_pair(term, symbol(Symbol::Colon), term).parse(input);
-        let first = preceded(symbol(Symbol::Colon), term);
-        let more = opt(preceded(symbol(Symbol::Comma), cut(comma_list(entry))));
-        return Ok((first, more, close).parse(behind)?.0);
+        let (rest, value) = term_node(behind.next())?;
+        rest.link(first.node, value);
+        let head = inner.record(|| Node::Tuple(first.node));
+        let (rest, more) = opt(preceded(symbol(Symbol::Comma), cut(comma_nodes(entry)))).parse(rest)?;
+        rest.link(head, more.unwrap_or(NodeId::NONE));
+        return close.map(|()| head).parse(rest);
     }
-    let more = opt(preceded(symbol(Symbol::Comma), cut(comma_list(term))));
-    Ok(pair(more, close).parse(behind)?.0)
+    let (rest, more) = opt(preceded(symbol(Symbol::Comma), cut(comma_nodes(term_node)))).parse(behind)?;
+    rest.link(first.node, more.unwrap_or(NodeId::NONE));
+    close.map(|()| first.node).parse(rest)
 }
 
 /// Behind `(type)`, if that and then a value stands here. A colon behind it belongs to a map.
@@ -324,19 +369,26 @@ pub(crate) fn parenthesised_type<'a: 'c, 'c>(
 /// A parenthesised value or several.
 pub(crate) fn tuple<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
     let inner = input.deeper()?;
-    let (rest, _) =
-        delimited(symbol(Symbol::ParenOpen), comma_list(value), symbol(Symbol::ParenClose)).parse(inner)?;
+    let (rest, first) =
+        delimited(symbol(Symbol::ParenOpen), comma_nodes(value_node), symbol(Symbol::ParenClose))
+            .parse(inner)?;
     let rest = rest.level_of(&input);
-    Ok((rest, Value::new(&input, &rest, Shape::Other)))
+    let node = input.record(|| Node::Tuple(first));
+    Ok((rest, Value::new(&input, &rest, Shape::Other, node)))
 }
 
 /// What IN takes for one column: a marker, or values in parentheses, perhaps none.
 pub(crate) fn in_values<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
     let list = |input: Cursor<'a, 'c>| {
         let (inner, ()) = symbol(Symbol::ParenOpen)(input)?;
-        let (rest, _) = if inner.at(Symbol::ParenClose) { (inner, 0) } else { comma_list(value)(inner)? };
+        let (rest, first) = if inner.at(Symbol::ParenClose) {
+            (inner, NodeId::NONE)
+        } else {
+            comma_nodes(value_node)(inner)?
+        };
         let (rest, ()) = symbol(Symbol::ParenClose)(rest)?;
-        Ok((rest, Value::new(&input, &rest, Shape::List)))
+        let node = input.record(|| Node::Tuple(first));
+        Ok((rest, Value::new(&input, &rest, Shape::List, node)))
     };
     alt((marker, list)).parse(input)
 }
@@ -347,13 +399,16 @@ pub(crate) fn in_tuples<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Val
         return marker(input);
     }
     let inner = input.next();
-    let (rest, _) = match inner.kind() {
-        TokenKind::Symbol(Symbol::ParenClose) => (inner, 0),
-        TokenKind::Symbol(Symbol::ParenOpen) => comma_list(tuple)(inner)?,
-        _ => comma_list(marker)(inner)?,
+    let (rest, first) = match inner.kind() {
+        TokenKind::Symbol(Symbol::ParenClose) => (inner, NodeId::NONE),
+        TokenKind::Symbol(Symbol::ParenOpen) => {
+            comma_nodes(|input| tuple.map(|value| value.node).parse(input))(inner)?
+        }
+        _ => comma_nodes(|input| marker.map(|value| value.node).parse(input))(inner)?,
     };
     let (rest, ()) = symbol(Symbol::ParenClose)(rest)?;
-    Ok((rest, Value::new(&input, &rest, Shape::List)))
+    let node = input.record(|| Node::Tuple(first));
+    Ok((rest, Value::new(&input, &rest, Shape::List, node)))
 }
 
 /// A string literal and what it says.
