@@ -223,10 +223,12 @@ mod tests {
         let (good, out) = folder.check(&Probed::NotReached("no node was asked".into()));
         assert!(good, "{out}");
         for line in [
-            "Cluster \"main\": 7 rules, drivers connect to 127.0.0.1:9042.",
+            "Cluster \"main\": 10 rules, drivers connect to 127.0.0.1:9042.",
             "  GRANT SELECT ON TABLE system.prepared_statements TO \"cqlgate\";",
             "  GRANT DROP ON ALL KEYSPACES TO \"cqlgate\";",
             "  GRANT SELECT ON KEYSPACE \"system_views\" TO \"cqlgate\";",
+            "  GRANT EXECUTE ON FUNCTION \"orders\".\"net_price\"(decimal, text) TO \"cqlgate\";",
+            "  GRANT SELECT ON TABLE \"system_auth\".\"role_members\" TO \"cqlgate\";",
             "users and groups that the policy names",
             "it listens on loopback only (127.0.0.1:8481)",
         ] {

@@ -3,7 +3,7 @@
 //! In: the tokens behind `ON`. Out: a resource, and the permissions that apply to it; or a finding that says
 //! what to write.
 
-use cqlgate_protocol::cql::keyword::Keyword;
+use cqlgate_protocol::cql::keyword::{Class, Keyword};
 use cqlgate_protocol::cql::{Permission, canonical_type};
 
 use super::{Parsed, Parser};
@@ -154,7 +154,15 @@ impl Parser<'_> {
         if !self.eat_symbol('.') {
             return Err(self.unexpected("name a function with its keyspace: FUNCTION k.f(int, text)"));
         }
+        // As in Cassandra, a word of CQL that is a function's name keeps its case.
+        let as_written = match self.peek() {
+            Some(Token::Word(word)) => Keyword::lookup(word.as_bytes())
+                .filter(|keyword| keyword.class() == Class::Basic)
+                .map(|_| Name::Exact(word.as_str().into())),
+            _ => None,
+        };
         let name = self.any_name("a function", LONG_NAME)?;
+        let name = as_written.unwrap_or(name);
         let help = format!(
             "write the types of its arguments: FUNCTION {}.{}(int, text), or () if it has none",
             keyspace.as_str(),

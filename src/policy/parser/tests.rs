@@ -75,6 +75,8 @@ fn functions_roles_and_mbeans_in_every_form() {
             "FUNCTION k.token(vector<float, 3>)",
             "ALTER, DROP, AUTHORIZE, EXECUTE ON FUNCTION \"k\".\"token\"(vector<float, 3>)",
         ),
+        ("FUNCTION k.Values(int)", "ALTER, DROP, AUTHORIZE, EXECUTE ON FUNCTION \"k\".\"Values\"(int)"),
+        ("FUNCTION k.Text(int)", "ALTER, DROP, AUTHORIZE, EXECUTE ON FUNCTION \"k\".\"text\"(int)"),
         ("ALL ROLES", "CREATE, ALTER, DROP, AUTHORIZE, DESCRIBE ON ALL ROLES"),
         ("ROLE Analyst", "ALTER, DROP, AUTHORIZE, DESCRIBE ON ROLE \"analyst\""),
         ("ROLE \"A \"\" b@c\"", "ALTER, DROP, AUTHORIZE, DESCRIBE ON ROLE \"A \"\" b@c\""),
@@ -249,6 +251,41 @@ fn of_may_be_left_out_only_where_it_is_clear() {
     );
     // EVERYONE leaves nothing open: a DENY must not stop at an identity that comes later.
     assert!(read("DENY DROP ON ALL KEYSPACES TO EVERYONE;", &["acme", "b"]).is_ok());
+}
+
+/// The rules that a page shows: of its blocks of SQL those lines that end in a grantee of ours.
+fn shown(page: &str) -> String {
+    let mut within = false;
+    let mut rules = String::new();
+    for line in page.lines() {
+        within = if line.starts_with("```") { line == "```sql" } else { within };
+        if within && [" GROUP ", " USER ", " SERVICE ", " EVERYONE"].iter().any(|word| line.contains(word)) {
+            rules.push_str(line);
+            rules.push('\n');
+        }
+    }
+    rules
+}
+
+#[test]
+fn what_the_pages_show_is_a_policy() {
+    for (page, at_least) in
+        [(include_str!("../../../README.md"), 5), (include_str!("../../../docs/policy.md"), 9)]
+    {
+        let rules = read(&shown(page), &["acme"]).unwrap_or_else(|f| panic!("{f:#?}"));
+        assert!(rules.len() >= at_least, "{rules:#?}");
+    }
+}
+
+#[test]
+fn the_page_says_which_permissions_apply_to_what() {
+    let page = include_str!("../../../docs/policy.md");
+    for on in ["ALL KEYSPACES", "ALL FUNCTIONS", "FUNCTION k.f(int, text)", "ALL ROLES", "ALL MBEANS"] {
+        let rules = read(&format!("GRANT ALL ON {on} TO EVERYONE;"), &["acme"]).unwrap();
+        let all: Vec<_> = rules[0].permissions.iter().map(Permission::as_str).collect();
+        let line = page.lines().find(|line| line.starts_with(&format!("| `{on}`"))).unwrap();
+        assert!(line.contains(&format!("| {} |", all.join(" "))), "{line}");
+    }
 }
 
 proptest! {
