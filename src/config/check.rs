@@ -314,6 +314,7 @@ impl Check<'_> {
             ("selector_depth", limits.selector_depth, 100),
             ("value_operators", limits.value_operators, 100),
             ("batch_children", limits.batch_children, 65_535),
+            ("name", limits.name, 255),
             ("sessions", limits.sessions, 10_000_000),
         ];
         for (key, value, most) in numbers {

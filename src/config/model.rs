@@ -162,6 +162,8 @@ pub struct Limits {
     pub value_operators: usize,
     /// Children of one batch.
     pub batch_children: usize,
+    /// Bytes of the name of what a statement makes: names become names of files, and a long one ends a node.
+    pub name: usize,
     /// Sessions at once.
     pub sessions: usize,
 }
@@ -263,6 +265,7 @@ impl Default for Limits {
             selector_depth: 10,
             value_operators: 10,
             batch_children: super::limits::BATCH_CHILDREN,
+            name: 222,
             sessions: 100_000,
         }
     }

@@ -213,6 +213,7 @@ impl StatementCache {
                 selector_depth: of.selector_depth,
                 value_operators: of.value_operators,
                 batch_children: of.batch_children,
+                name: of.name,
                 ..Limits::default()
             },
         }

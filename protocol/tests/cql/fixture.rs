@@ -80,6 +80,7 @@ const FUNCTIONS: &[(&str, &str, &[&str], &str)] = &[
     ("o1", "vf", &["int"], "vector<float, 3>"),
     ("o1", "ff", &["double"], "float"),
     ("o1", "cat", &["text", "text"], "text"),
+    ("o1", "gonef", &["int"], "int"),
     ("o1", "over", &["int", "int"], "int"),
     ("o1", "over", &["bigint", "bigint"], "bigint"),
     ("o2", "g", &["int"], "int"),
@@ -116,7 +117,8 @@ impl Fixture {
                 aggregate: None,
             });
         }
-        for (name, final_function) in [("o1.ag", Some("fin".into())), ("o1.plain", None)] {
+        for (name, final_function) in [("o1.ag", Some("fin".into())), ("o1.plain", None), ("o1.gonea", None)]
+        {
             let state_function = "sf".into();
             let aggregate = Aggregate { state_function, state_type: "int".into(), final_function };
             let (arguments, returns) = (Box::new(["int".into()]), "int".into());
@@ -183,6 +185,7 @@ impl Schema for Fixture {
         match identity {
             "spiffe://x/r1" => Identity::Bound("r1"),
             "spiffe://x/sup" => Identity::Bound("sup"),
+            "spiffe://x/gone" => Identity::Bound("r2"),
             _ => Identity::Unbound,
         }
     }

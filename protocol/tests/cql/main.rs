@@ -9,6 +9,8 @@
     reason = "tests state what they expect"
 )]
 
+mod access;
+mod corpus;
 mod fixture;
 mod hostile;
 mod permissions;
@@ -16,7 +18,7 @@ mod printer;
 mod reading;
 mod texts;
 
-use cqlgate_protocol::cql::Resource;
+use cqlgate_protocol::cql::{Resource, canonical_type};
 use serde_json::Value;
 
 /// The rows of a file of JSON lines.
@@ -27,6 +29,17 @@ fn lines(text: &str) -> impl Iterator<Item = Value> {
 /// The bytes that a row writes in hex.
 fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+/// A resource as Cassandra names it, but with the types of a function's arguments and not their classes.
+fn with_types(resource: &str) -> String {
+    let Some((name, classes)) = resource.strip_suffix(']').and_then(|function| function.split_once('['))
+    else {
+        return resource.to_owned();
+    };
+    let types = classes.split('^').filter(|class| !class.is_empty());
+    let types: Vec<_> = types.map(|class| canonical_type(&format!("'{class}'")).unwrap()).collect();
+    format!("{name}({})", types.join(", "))
 }
 
 /// A resource as Cassandra's tables and its audit log name it; types of arguments as CQL has them.

@@ -46,7 +46,7 @@ fn texts_are_read_as_cassandra_reads_them() {
             Ok(statement) => {
                 read += 1;
                 if let Some(told) = row["audit"].as_array() {
-                    let (keyspace, scope) = named(&statement, row["keyspace"].as_str());
+                    let (keyspace, scope) = audited(&statement, row["keyspace"].as_str());
                     let cut = told[1].as_str().is_some_and(|scope| scope.contains(".."));
                     if cut {
                         continue;
@@ -63,7 +63,7 @@ fn texts_are_read_as_cassandra_reads_them() {
 }
 
 /// What Cassandra's audit log would say of a statement: keyspace and name.
-fn named(statement: &Statement<'_>, session: Option<&str>) -> (Option<String>, Option<String>) {
+pub(crate) fn audited(statement: &Statement<'_>, session: Option<&str>) -> (Option<String>, Option<String>) {
     let some = |name: &str| Some(name.to_owned());
     let table =
         |table: &TableName<'_>| (table.keyspace.as_deref().or(session).map(str::to_owned), some(&table.name));
@@ -97,7 +97,12 @@ fn named(statement: &Statement<'_>, session: Option<&str>) -> (Option<String>, O
                 }
                 NamedResource::Other(resource) => resource.clone(),
             };
-            (Some(path(&on.parents().next().unwrap_or_else(|| on.clone()))), Some(path(&on)))
+            let name = path(&on);
+            let parent = match &on {
+                Resource::Table { keyspace, .. } => format!("data/{keyspace}/*"),
+                _ => name.rsplit_once('/').map_or(name.as_str(), |(parent, _)| parent).to_owned(),
+            };
+            (Some(parent), Some(name))
         }
         _ => match statement.table() {
             Some(name) => table(name),

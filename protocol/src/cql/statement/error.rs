@@ -8,6 +8,10 @@ use super::newer::after_5_0;
 use crate::cql::keyword::Release;
 use crate::cql::lexer::{Bad, TokenKind, next_token};
 
+/// What is said of a function without a keyspace in GRANT, REVOKE and LIST.
+pub(super) const UNQUALIFIED_FUNCTION: &str =
+    "In this context function name must be explictly qualified by a keyspace";
+
 /// Why a text was not read as a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParseError {
@@ -74,9 +78,13 @@ impl fmt::Display for Note {
 }
 
 impl ParseError {
-    /// The code of the ERROR frame.
-    pub const fn code(&self) -> u32 {
-        0x2000
+    /// The code of the ERROR frame: 0x2000, but INVALID (0x2200) for the one thing that Cassandra's grammar
+    /// finds invalid.
+    pub fn code(&self) -> u32 {
+        match self {
+            Self::Syntax(error) if error.message == UNQUALIFIED_FUNCTION => 0x2200,
+            Self::Syntax(_) | Self::Limit { .. } => 0x2000,
+        }
     }
 
     pub(crate) fn new(text: &str, error: &nom::Err<Fail>) -> Self {

@@ -8,6 +8,7 @@ use nom::sequence::{preceded, terminated};
 
 use super::access::{Access, Grant, NamedResource};
 use super::cursor::{Cursor, Parsed, keyword};
+use super::error::UNQUALIFIED_FUNCTION;
 use super::names::{Name, function, is_name, keyspace, table};
 use super::roles::role;
 use super::routines::signature;
@@ -195,8 +196,7 @@ fn resource<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NamedResource<'
         {
             let (rest, function) = function(next)?;
             let Some(keyspace) = function.keyspace else {
-                return next
-                    .refuse("In this context function name must be explictly qualified by a keyspace");
+                return next.refuse(UNQUALIFIED_FUNCTION);
             };
             let (rest, types) = cut(signature).parse(rest)?;
             let arguments = types.join(", ").into();
