@@ -15,7 +15,7 @@ use crate::config::{Config, limits, model};
 use crate::directory::Directory;
 use crate::metrics::{ClusterMetrics, Metrics};
 use crate::policy::{Policies, PolicySource};
-use crate::session::{Context, Registry, Revoker, StatementCache};
+use crate::session::{Context, Registry, Revoker, StatementCache, Traces};
 use crate::upstream::{self, Secret};
 use crate::{accept, admin, scim, tls};
 
@@ -245,7 +245,8 @@ async fn prepare(
         upstream,
         audit: shared.audit.clone(),
         registry: Arc::clone(shared.registry),
-        statements: StatementCache::new(&cluster.limits),
+        statements: StatementCache::new(cluster),
+        traces: Traces::default(),
         budget: Arc::clone(shared.budget),
         metrics,
     });

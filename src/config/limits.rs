@@ -53,6 +53,8 @@ pub const SESSION_PREPARED: usize = 2048;
 pub const SESSION_PREPARED_BYTES: usize = 4 * 1024 * 1024;
 /// Columns of an answer that the gateway makes from its own tables: each may hold all tokens of a node.
 pub const LOCAL_COLUMNS: usize = 256;
+/// Traces whose maker is remembered, for a day: 100 bytes each.
+pub const TRACES: u64 = 50_000;
 /// Children of one batch.
 pub const BATCH_CHILDREN: usize = 1000;
 /// A write that makes no progress for this long ends the session.

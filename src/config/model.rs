@@ -144,6 +144,13 @@ pub struct Cluster {
     /// Allow nodes without TLS that are not on loopback.
     #[serde(default)]
     pub upstream_plaintext: bool,
+    /// Show a person only the keyspaces that they hold a permission on, in DESCRIBE and `system_schema`.
+    #[serde(default)]
+    pub hide_schema: bool,
+    /// Refuse what does not exist in the words of what is not the caller's, so that a stranger learns no
+    /// names.
+    #[serde(default)]
+    pub strict_names: bool,
     /// Connections kept logged in and ready for the next session.
     #[serde(default = "default_warm")]
     pub warm_connections: usize,

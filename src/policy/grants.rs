@@ -3,6 +3,7 @@
 //! In: the rules that reach a principal. Out: for a need the rule that grants or denies it. A look-up walks
 //! from the resource to its parents ([`super::tree`]); it neither allocates nor locks.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -91,6 +92,34 @@ impl Grants {
             line: found.at.0,
             group: self.via.get(&rule.0).cloned(),
         })
+    }
+
+    /// Does a GRANT against which no DENY stands reach a keyspace or something in it? Cassandra's own keyspaces
+    /// are no secret.
+    pub fn reaches_keyspace(&self, keyspace: &str) -> bool {
+        let name = || Cow::Borrowed(keyspace);
+        let holds = |permission, resource: &Resource<'_>| self.judge_one(permission, resource).is_ok();
+        let wide = [Resource::AllTables(name()), Resource::Keyspace(name()), Resource::FunctionsIn(name())];
+        let undenied = |permission, resource: &Resource<'_>| self.deny.denied(permission, resource).is_none();
+        let [tables, _, functions] = &wide;
+        is_system(keyspace)
+            || Permission::ALL.iter().any(|permission| wide.iter().any(|at| holds(*permission, at)))
+            || self.allow.data.has_leaf(keyspace, |permission, leaf| match leaf {
+                Some((table, _)) => {
+                    holds(permission, &Resource::Table { keyspace: name(), table: table.into() })
+                }
+                None => undenied(permission, tables),
+            })
+            || self.allow.functions.has_leaf(keyspace, |permission, leaf| match leaf {
+                Some((function, arguments)) => {
+                    let (name, arguments) = (function.into(), arguments.into());
+                    holds(
+                        permission,
+                        &Resource::Function { keyspace: Cow::Borrowed(keyspace), name, arguments },
+                    )
+                }
+                None => undenied(permission, functions),
+            })
     }
 
     pub(super) fn mode(&self) -> Mode {

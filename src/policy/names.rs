@@ -72,6 +72,12 @@ impl<T> Names<T> {
         alike.filter(|(pattern, _)| pattern.matches(name)).map(|(_, value)| value)
     }
 
+    /// Every value, with its name where that is exact.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Option<&str>, &T)> {
+        let exact = self.exact.iter().map(|(name, value)| (Some(&**name), value));
+        exact.chain(self.patterns.values().flatten().map(|(_, value)| (None, value)))
+    }
+
     /// The values of the exact name and of the patterns that match.
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a T> {
         self.exact(name).into_iter().chain(self.matching(name))

@@ -184,6 +184,20 @@ impl Tree {
             .or_else(|| self.root.get(permission))
     }
 
+    /// Does a rule on a leaf of the space, exact or a pattern, hold a permission that `wanted` takes? It sees the
+    /// leaf's name and arguments, of a pattern nothing.
+    pub(super) fn has_leaf(
+        &self,
+        space: &str,
+        wanted: impl Fn(Permission, Option<(&str, &str)>) -> bool,
+    ) -> bool {
+        let leaves = self.spaces.all(space).flat_map(|space| space.leaves.iter());
+        let mut cells = leaves.flat_map(|(name, overloads)| {
+            overloads.iter().map(move |(arguments, cell)| (name.map(|name| (name, &**arguments)), cell))
+        });
+        cells.any(|(leaf, cell)| cell.permissions.iter().any(|permission| wanted(permission, leaf)))
+    }
+
     /// The rule for DROP on something below a place.
     pub(super) fn drop_below(&self, place: Place<'_, &str>) -> Option<u32> {
         match place {

@@ -8,16 +8,51 @@ use std::sync::Arc;
 
 /// What is done with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(super) enum Kind {
     /// Passed on, unseen.
-    Plain = 1,
+    Plain,
     /// A PREPARE: the id is booked.
-    Prepare = 2,
+    Prepare,
     /// A USE: the keyspace in force comes from it, and nothing behind it goes before it.
-    Use = 3,
+    Use,
     /// A definition: held back until the schema cache has it.
-    Ddl = 4,
+    Ddl,
+    /// A GRANT or REVOKE: the answer gets a warning.
+    Access,
+    /// Rows of which only those pass whose value in this column is a keyspace that the caller sees.
+    Rows(u8),
+}
+
+/// Where the codes of [`Kind::Rows`] start.
+const ROWS: u8 = 16;
+
+impl Kind {
+    /// The last column that [`Kind::Rows`] can name.
+    pub(super) const LAST_COLUMN: u8 = u8::MAX - ROWS;
+
+    /// One byte, not 0.
+    const fn code(self) -> u8 {
+        match self {
+            Self::Plain => 1,
+            Self::Prepare => 2,
+            Self::Use => 3,
+            Self::Ddl => 4,
+            Self::Access => 5,
+            Self::Rows(column) => column.saturating_add(ROWS),
+        }
+    }
+
+    const fn of(code: u8) -> Option<Self> {
+        Some(match code {
+            1 => Self::Plain,
+            2 => Self::Prepare,
+            3 => Self::Use,
+            4 => Self::Ddl,
+            5 => Self::Access,
+            ROWS.. => Self::Rows(code - ROWS),
+            _ => return None,
+        })
+    }
 }
 
 /// What a PREPARE in flight asked for.
@@ -83,7 +118,7 @@ impl InFlight {
             if *slot == 0 {
                 self.count += 1;
             }
-            *slot = kind as u8;
+            *slot = kind.code();
         }
     }
 
@@ -97,13 +132,7 @@ impl InFlight {
     /// What the answer on this id has to be looked at for; `None`: nothing is in flight there.
     #[inline]
     pub(super) fn kind(&self, stream: i16) -> Option<Kind> {
-        match self.kinds.get(usize::try_from(stream).ok()?)? {
-            1 => Some(Kind::Plain),
-            2 => Some(Kind::Prepare),
-            3 => Some(Kind::Use),
-            4 => Some(Kind::Ddl),
-            _ => None,
-        }
+        Kind::of(*self.kinds.get(usize::try_from(stream).ok()?)?)
     }
 
     /// The answer came (or the request never left).
@@ -114,7 +143,7 @@ impl InFlight {
             self.count -= 1;
         }
         let kind = std::mem::take(slot);
-        if kind != Kind::Prepare as u8 {
+        if kind != Kind::Prepare.code() {
             return None;
         }
         let preparing = self.preparing.remove(&stream)?;
@@ -141,6 +170,16 @@ mod tests {
         assert_eq!(ids.check(i16::MAX), Ok(()));
         assert!(ids.end(7).is_none(), "an answer nobody waits for changes nothing");
         assert_eq!(ids.len(), 0);
+    }
+
+    #[test]
+    fn every_kind_has_a_code_of_its_own() {
+        let rows = (0..=Kind::LAST_COLUMN).map(Kind::Rows);
+        let kinds = [Kind::Plain, Kind::Prepare, Kind::Use, Kind::Ddl, Kind::Access].into_iter().chain(rows);
+        for kind in kinds {
+            assert_eq!(Kind::of(kind.code()), Some(kind));
+        }
+        assert_eq!(Kind::of(0), None);
     }
 
     #[test]

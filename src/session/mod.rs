@@ -9,6 +9,7 @@
 //! both directions; nothing is shared but snapshots.
 
 mod audit;
+mod facts;
 mod handshake;
 mod id_hash;
 mod inbound;
@@ -19,8 +20,11 @@ mod outbound;
 pub mod registry;
 mod relay;
 mod run;
+mod shown;
 mod statements;
 mod step;
+mod subjects;
+mod traces;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,6 +44,7 @@ use crate::tls::ClientStream;
 use crate::upstream;
 pub use registry::{Registry, Revoker};
 pub use statements::StatementCache;
+pub use traces::Traces;
 
 /// What every session of one cluster shares.
 pub struct Context {
@@ -63,6 +68,8 @@ pub struct Context {
     pub statements: StatementCache,
     /// Memory for large requests, in KiB, shared by the whole process.
     pub budget: Arc<Semaphore>,
+    /// Whose traces there are.
+    pub traces: Traces,
     /// Counters.
     pub metrics: Arc<ClusterMetrics>,
 }

@@ -6,19 +6,22 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use cqlgate_protocol::cql::statement::Category;
-use cqlgate_protocol::cql::{Kind, Limits, Need, ParseError, Refusal, Statement, needs};
+use cqlgate_protocol::cql::statement::{Access, Category};
+use cqlgate_protocol::cql::{Kind, Limits, Need, Needs, ParseError, Refusal, Statement, needs};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use super::facts::{Facts, Known};
 use super::local::LocalTable;
+use super::shown::Shown;
+use super::subjects;
 use crate::audit;
 use crate::config::{limits, model};
 use crate::metrics;
 use crate::upstream::SchemaSnapshot;
 
 /// Where a statement goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// To the node, its answer unseen.
     Node,
@@ -26,15 +29,29 @@ pub(super) enum Route {
     Use,
     /// To the node; its answer waits for the schema cache.
     Ddl,
+    /// To the node; its answer gets a warning: it changes Cassandra's roles, never the policy.
+    Access,
+    /// To the node; its answer shows what there is, of which keyspaces may be hidden.
+    Schema(Shown),
+    /// To the node, if it asks for traces of the caller's own.
+    Traces,
     /// Nowhere: the gateway answers it from a table of its own.
     Local(LocalTable),
+    /// Nowhere: DESCRIBE CLUSTER.
+    Cluster,
+    /// To the node for whoever may see every role; nowhere else.
+    Roles {
+        /// `LIST USERS`.
+        users: bool,
+    },
 }
 
 /// What a text needs, or why it goes no further whoever asks.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// These must be permitted; `named` is what it names besides (a view it reads), for a DENY to reach.
-    Needs { needs: Box<[Need<'static>]>, named: Box<[Need<'static>]> },
+    /// These must be permitted; `named` is what it names besides (a view it reads), for a DENY to reach. A
+    /// refusal is for whoever has the needs.
+    Needs { needs: Box<[Need<'static>]>, named: Box<[Need<'static>]>, refusal: Option<Refusal> },
     /// It is CQL, but is refused or invalid.
     Refused(Refusal),
     /// It is no CQL, or breaks a limit.
@@ -54,6 +71,13 @@ pub(super) struct Classified {
     pub schema: u64,
     /// Are all its names qualified? Decides the prepared id that a node would give it.
     pub qualified: bool,
+    /// Do its names take the session's keyspace when it runs, whatever the request or PREPARE said?
+    pub in_session_keyspace: bool,
+    /// What a stranger is refused in the same words whether it is there or not ([`strict names`]), in the
+    /// order of the statements of a batch.
+    ///
+    /// [`strict names`]: crate::config::model::Cluster::strict_names
+    pub subjects: Box<[Need<'static>]>,
 }
 
 impl Classified {
@@ -70,6 +94,22 @@ impl Classified {
     /// Does it change the schema, or empty a table?
     pub(super) fn is_definition(&self) -> bool {
         self.kind.is_some_and(|kind| kind.category() == Category::Ddl)
+    }
+
+    /// Does it change who may do what inside Cassandra?
+    pub(super) fn is_access(&self) -> bool {
+        matches!(
+            self.kind,
+            Some(
+                Kind::CreateRole
+                    | Kind::AlterRole
+                    | Kind::DropRole
+                    | Kind::Grant
+                    | Kind::Revoke
+                    | Kind::CreateIdentity
+                    | Kind::DropIdentity
+            )
+        )
     }
 
     /// What its audit event is about.
@@ -105,7 +145,7 @@ impl Classified {
     /// stops the whole.
     pub(super) fn batch(children: &[Arc<Self>], keyspace: Option<Arc<str>>, schema: u64) -> Self {
         let mut text = String::from("BEGIN BATCH");
-        let (mut all, mut all_named) = (Vec::new(), Vec::new());
+        let (mut all, mut all_named, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
         let mut stopped = None;
         for child in children {
             if text.len() < limits::AUDIT_TEXT {
@@ -113,10 +153,14 @@ impl Classified {
                 text.push_str(child.text.trim_end_matches([';', ' ', '\n', '\r', '\t']));
                 text.push(';');
             }
+            subjects.extend_from_slice(&child.subjects);
             match &child.outcome {
-                Outcome::Needs { needs, named } => {
+                Outcome::Needs { needs, named, refusal } => {
                     all.extend_from_slice(needs);
                     all_named.extend_from_slice(named);
+                    if let Some(refusal) = refusal {
+                        stopped.get_or_insert_with(|| Outcome::Refused(refusal.clone()));
+                    }
                 }
                 Outcome::Refused(refusal) => {
                     stopped.get_or_insert_with(|| Outcome::Refused(refusal.clone()));
@@ -127,24 +171,35 @@ impl Classified {
             }
         }
         text.push_str(" APPLY BATCH");
-        let outcome = stopped.unwrap_or(Outcome::Needs { needs: all.into(), named: all_named.into() });
-        let kind = Some(Kind::Batch);
-        Self { text: text.into(), keyspace, kind, route: Route::Node, outcome, schema, qualified: true }
+        let all = Outcome::Needs { needs: all.into(), named: all_named.into(), refusal: None };
+        Self {
+            text: text.into(),
+            keyspace,
+            kind: Some(Kind::Batch),
+            route: Route::Node,
+            outcome: stopped.unwrap_or(all),
+            schema,
+            qualified: true,
+            in_session_keyspace: false,
+            subjects: subjects.into(),
+        }
     }
 }
 
 /// Classifies a text.
-fn classify(text: &str, keyspace: Option<&str>, schema: &SchemaSnapshot, limits: &Limits) -> Classified {
+fn classify(text: &str, keyspace: Option<&str>, known: &Known<'_>, limits: &Limits) -> Classified {
     let mut classified = Classified {
         text: text.into(),
         keyspace: keyspace.map(Arc::from),
         kind: None,
         route: Route::Node,
-        outcome: Outcome::Needs { needs: Box::default(), named: Box::default() },
-        schema: schema.generation(),
+        outcome: Outcome::Needs { needs: Box::default(), named: Box::default(), refusal: None },
+        schema: known.schema.generation(),
         qualified: false,
+        in_session_keyspace: false,
+        subjects: Box::default(),
     };
-    let limits = Limits { release: schema.release(), ..*limits };
+    let limits = Limits { release: known.schema.release(), ..*limits };
     let statement = match cqlgate_protocol::cql::parse(text, &limits) {
         Ok(statement) => statement,
         Err(error) => {
@@ -154,17 +209,17 @@ fn classify(text: &str, keyspace: Option<&str>, schema: &SchemaSnapshot, limits:
     };
     classified.kind = Some(statement.kind());
     classified.qualified = statement.is_fully_qualified();
+    classified.in_session_keyspace = statement.takes_session_keyspace();
     classified.route = route(&statement, keyspace);
     if let Route::Local(_) = classified.route {
         return classified;
     }
-    classified.outcome = match needs(&statement, keyspace, schema) {
-        Ok(found) => match found.refusal {
-            Some(refusal) => Outcome::Refused(refusal),
-            None => Outcome::Needs {
-                needs: found.needs.into_iter().map(Need::into_owned).collect(),
-                named: found.named.into_iter().map(Need::into_owned).collect(),
-            },
+    classified.subjects = subjects::of(&statement, keyspace);
+    classified.outcome = match needs(&statement, keyspace, known) {
+        Ok(Needs { needs, named, refusal }) => Outcome::Needs {
+            needs: needs.into_iter().map(Need::into_owned).collect(),
+            named: named.into_iter().map(Need::into_owned).collect(),
+            refusal,
         },
         Err(refusal) => Outcome::Refused(refusal),
     };
@@ -172,17 +227,24 @@ fn classify(text: &str, keyspace: Option<&str>, schema: &SchemaSnapshot, limits:
 }
 
 fn route(statement: &Statement<'_>, keyspace: Option<&str>) -> Route {
-    if let Statement::Select(_) = statement
-        && let Some(table) = statement.table()
-        && table.keyspace.as_deref().or(keyspace) == Some("system")
-        && let Some(table) = LocalTable::named(&table.name)
-    {
-        return Route::Local(table);
-    }
-    match statement.kind() {
-        Kind::UseKeyspace => Route::Use,
-        Kind::Truncate => Route::Node,
-        kind if kind.category() == Category::Ddl => Route::Ddl,
+    match statement {
+        Statement::Select(select) => {
+            let name = &*select.table.name;
+            match select.table.keyspace.as_deref().or(keyspace) {
+                Some("system") => LocalTable::named(name).map_or(Route::Node, Route::Local),
+                Some("system_schema" | "system_virtual_schema") => Route::Schema(Shown::by(select)),
+                Some("system_traces") if matches!(name, "sessions" | "events") => Route::Traces,
+                _ => Route::Node,
+            }
+        }
+        Statement::Describe(describe) => Shown::described(describe),
+        Statement::Access(Access::ListRoles { of: None, .. }) => Route::Roles { users: false },
+        Statement::Access(Access::ListUsers) => Route::Roles { users: true },
+        Statement::Access(
+            Access::Grant(_) | Access::Revoke(_) | Access::GrantRole { .. } | Access::RevokeRole { .. },
+        ) => Route::Access,
+        Statement::Use(_) => Route::Use,
+        Statement::Definition(_) => Route::Ddl,
         _ => Route::Node,
     }
 }
@@ -193,15 +255,19 @@ pub struct StatementCache {
     by_hash: Cache<u64, Arc<Classified>>,
     hasher: RandomState,
     limits: Limits,
+    /// The role that the gateway itself logs in with.
+    own_role: String,
 }
 
 /// A text longer than this is classified each time: caching it would push out hundreds of others.
 const CACHED_TEXT: usize = 16 * 1024;
 
 impl StatementCache {
-    /// An empty cache for statements under these limits.
-    pub fn new(of: &model::Limits) -> Self {
+    /// An empty cache for the statements of a cluster.
+    pub fn new(cluster: &model::Cluster) -> Self {
+        let of = &cluster.limits;
         Self {
+            own_role: cluster.username.clone(),
             by_hash: Cache::builder()
                 .max_capacity(limits::STATEMENT_CACHE_BYTES)
                 .weigher(|_, classified: &Arc<Classified>| weight(classified))
@@ -232,7 +298,7 @@ impl StatementCache {
         schema: &SchemaSnapshot,
     ) -> Arc<Classified> {
         if text.len() > CACHED_TEXT {
-            return Arc::new(classify(text, keyspace, schema, &self.limits));
+            return self.classify_knowing(text, keyspace, schema, &Facts::default());
         }
         // A keyed hash; two texts with one hash are told apart by comparing them.
         let hash = self.hasher.hash_one((text, keyspace));
@@ -243,20 +309,32 @@ impl StatementCache {
         {
             return known;
         }
-        let classified = Arc::new(classify(text, keyspace, schema, &self.limits));
+        let classified = self.classify_knowing(text, keyspace, schema, &Facts::default());
         // A name that is not known yet may be known in a moment: its refusal is not kept.
         if !matches!(&classified.outcome, Outcome::Refused(refusal) if refusal.is_unknown_name()) {
             self.by_hash.insert(hash, Arc::clone(&classified));
         }
         classified
     }
+
+    /// The same with what was asked for this one statement, which holds for it alone.
+    pub(super) fn classify_knowing(
+        &self,
+        text: &str,
+        keyspace: Option<&str>,
+        schema: &SchemaSnapshot,
+        facts: &Facts,
+    ) -> Arc<Classified> {
+        let known = Known { schema, facts, own_role: &self.own_role };
+        Arc::new(classify(text, keyspace, &known, &self.limits))
+    }
 }
 
 fn weight(classified: &Classified) -> u32 {
     let needs = match &classified.outcome {
-        Outcome::Needs { needs, named } => needs.len() + named.len(),
+        Outcome::Needs { needs, named, .. } => needs.len() + named.len(),
         _ => 1,
-    };
+    } + classified.subjects.len();
     u32::try_from(classified.text.len() + needs * 128 + 256).unwrap_or(u32::MAX)
 }
 
@@ -271,7 +349,8 @@ mod tests {
         let text = "ADD IDENTITY 'i' TO ROLE 'r'";
         let kind = |release| {
             let schema = SchemaSnapshot::default().of(release);
-            classify(text, None, &schema, &Limits::default()).kind
+            let known = Known { schema: &schema, facts: &Facts::default(), own_role: "cqlgate" };
+            classify(text, None, &known, &Limits::default()).kind
         };
         assert_eq!(kind(Release::V5_0), Some(Kind::CreateIdentity));
         assert_eq!(kind(Release::V4_1), None);

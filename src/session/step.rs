@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use cqlgate_protocol::cql::Role;
 use cqlgate_protocol::wire::response::SchemaChange;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
 
@@ -11,6 +12,7 @@ use super::Context;
 use super::judge::Wait;
 use crate::audit;
 use crate::config::limits;
+use crate::upstream::FoundIdentity;
 
 /// Something to wait for; boxed, because it happens seldom.
 pub(super) type Step<'s, T> = Pin<Box<dyn Future<Output = T> + Send + 's>>;
@@ -19,6 +21,12 @@ pub(super) type Step<'s, T> = Pin<Box<dyn Future<Output = T> + Send + 's>>;
 pub(super) enum Done {
     /// A name or an id was looked up; the envelope is judged again.
     LookedUp,
+    /// What a role of Cassandra's is.
+    Role(String, Role),
+    /// What an identity is bound to.
+    Identity(String, FoundIdentity),
+    /// Name, partitioner and snitch of the cluster; `None`: it cannot be asked.
+    Cluster(Option<[String; 3]>),
     /// An audit event found room; it is not recorded again for this envelope.
     Recorded(audit::Verdict, Option<String>),
     /// Memory for an envelope of this length.
@@ -40,6 +48,15 @@ pub(super) fn wait(context: &Context, wait: Wait) -> Step<'_, Done> {
                 let _ = context.upstream.prepared().find(&id).await;
                 Done::LookedUp
             }
+            Wait::Role(name) => {
+                let role = context.upstream.look_up_role(&name).await;
+                Done::Role(name, role)
+            }
+            Wait::Identity(name) => {
+                let identity = context.upstream.look_up_identity(&name).await;
+                Done::Identity(name, identity)
+            }
+            Wait::DescribeCluster => Done::Cluster(context.upstream.describe_cluster().await),
             Wait::Record(event) => {
                 let (verdict, reference) = (event.verdict, event.reference.clone());
                 context.audit.record(*event).await;
@@ -70,6 +87,19 @@ pub(super) fn hold(
 ) -> Step<'_, (i16, Vec<u8>)> {
     Box::pin(async move {
         context.upstream.await_schema(&change).await;
+        (stream, answer)
+    })
+}
+
+/// Waits until the audit log has an event; then the answer that it is about may go.
+pub(super) fn recorded(
+    context: &Context,
+    event: audit::Event,
+    stream: i16,
+    answer: Vec<u8>,
+) -> Step<'_, (i16, Vec<u8>)> {
+    Box::pin(async move {
+        context.audit.record(event).await;
         (stream, answer)
     })
 }

@@ -12,6 +12,7 @@ mod backoff;
 mod client;
 mod connect;
 mod control;
+mod describe;
 mod envelope;
 mod lookup;
 mod pool;

@@ -220,6 +220,11 @@ impl Shared {
 
     // === Asked by sessions ===
 
+    /// The control connection's client, as long as there is one.
+    pub(super) fn client(&self) -> Option<Arc<Client>> {
+        self.client.load_full()
+    }
+
     /// Could the cache not be made sure for longer than [`limits::SCHEMA_STALE`]?
     pub(super) fn is_stale(&self) -> bool {
         let reconciled = *self.reconciled.lock().unwrap_or_else(PoisonError::into_inner);

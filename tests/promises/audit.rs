@@ -99,7 +99,7 @@ async fn log_ins_refusals_and_definitions_are_lines() {
     let line = world.gateway.audit_line("the DENY", |l| l["rule"] == "policies/main.cql:3").await.unwrap();
     assert_eq!((&line["verdict"], &line["statement"]), (&json!("refused"), &json!("DELETE")), "{line}");
 
-    // What is not judged yet, and what is no CQL; a password in it is blanked.
+    // A role, and what is no CQL; a password in it is blanked.
     refusal(alice.query("CREATE ROLE r WITH PASSWORD = 'hush-hush'").await);
     let line = world.gateway.audit_line("the role", |l| l["statement"] == "CREATE_ROLE").await.unwrap();
     assert!(!line.to_string().contains("hush-hush"), "{line}");

@@ -54,6 +54,7 @@ async fn the_audit_log_says_what_an_execute_ran() {
     let text = world.cql("SELECT v FROM $ks.hidden /* by id */");
     let id = world.node.superuser().await.unwrap().prepare(&text).await.unwrap();
     let mut connection = world.connect("alice").await;
+    assert_eq!(known(&mut connection, &id).await, 0x2100);
     let (_, message) = refusal(connection.execute(&id, &[]).await);
     let reference = message.rsplit_once("[ref ").unwrap().1.trim_end_matches(']').to_owned();
     let line = world

@@ -32,6 +32,8 @@ mod protocol;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod shown;
+#[cfg(test)]
 mod status_page;
 #[cfg(test)]
 mod system_tables;

@@ -16,7 +16,6 @@ mod hostile;
 mod permissions;
 mod printer;
 mod reading;
-mod table;
 mod texts;
 
 use cqlgate_protocol::cql::{Resource, canonical_type};

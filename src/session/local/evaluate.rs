@@ -235,7 +235,11 @@ impl<'a> Selected<'a> {
 }
 
 /// The bytes bound to a marker: by its name if the values have names, else by its place.
-fn bound<'v>(values: &Values<'v>, index: usize, name: Option<&str>) -> Option<&'v [u8]> {
+pub(in crate::session) fn bound<'v>(
+    values: &Values<'v>,
+    index: usize,
+    name: Option<&str>,
+) -> Option<&'v [u8]> {
     let mut by_name = None;
     let mut by_place = None;
     for (i, (named, value)) in values.iter().enumerate() {

@@ -6,6 +6,7 @@
 //! here, but fall back on 0x2200.
 
 mod evaluate;
+mod fixed;
 mod tables;
 mod value;
 
@@ -20,6 +21,8 @@ use cqlgate_protocol::wire::{ErrorCode, Version};
 use super::statements::Classified;
 use crate::upstream::LocalRow;
 use evaluate::Selected;
+pub(super) use evaluate::bound;
+pub(super) use fixed::Fixed;
 pub(super) use tables::LocalTable;
 
 /// What the tables are made from.

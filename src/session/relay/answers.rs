@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context as Cx, Poll};
 
 use cqlgate_protocol::wire::response::{self, Response, ResultBody, SchemaChange};
-use cqlgate_protocol::wire::{ErrorCode, Header, WireError};
+use cqlgate_protocol::wire::{ErrorCode, Flags, Header, WireError};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
@@ -15,6 +15,13 @@ use crate::config::limits;
 use crate::session::inflight::Kind as Awaited;
 use crate::session::outbound::Next;
 use crate::session::step::{self, End};
+
+/// Bytes of a tracing id.
+const TRACING_ID: usize = 16;
+
+/// What a GRANT or REVOKE that went to the node is answered with besides.
+const ROLES_ONLY: &str = "This changes roles and permissions inside Cassandra only: what people may do through \
+     cqlgate is decided by its policy files and the identity provider's groups.";
 
 /// What an answer that is looked into says.
 enum Seen {
@@ -65,6 +72,9 @@ impl Relay<'_> {
             if header.version != self.version().response_byte() {
                 return Err(wrong("another version"));
             }
+            if header.flags.has(Flags::TRACING) && !self.note_trace(&header, body) {
+                return Ok(());
+            }
             match self.inflight.kind(header.stream) {
                 None => return Err(wrong("an answer to no request")),
                 Some(Awaited::Plain) => {
@@ -82,9 +92,22 @@ impl Relay<'_> {
         Ok(())
     }
 
+    /// Notes whose trace an answer names. False: its id is not there yet.
+    fn note_trace(&mut self, header: &Header, length: usize) -> bool {
+        let Some(start) = self.outbound.whole(length.min(TRACING_ID)) else { return false };
+        if let Some(id) = response::tracing_id(header, start) {
+            self.context.traces.made(id, self.judge.principal());
+        }
+        true
+    }
+
     /// Looks into an answer that has to be seen whole. False: it is not whole yet.
     fn inspect(&mut self, awaited: Awaited, header: &Header, length: usize) -> Result<bool, End> {
         let Some(body) = self.outbound.whole(length) else { return Ok(false) };
+        if let Awaited::Access | Awaited::Rows(_) = awaited {
+            self.rewrite(awaited, header, length)?;
+            return Ok(true);
+        }
         let seen =
             Seen::read(header, body).map_err(|error| End::NodeProtocol(format!("{error}: {header:?}")))?;
         let stream = header.stream;
@@ -111,6 +134,26 @@ impl Relay<'_> {
         Ok(true)
     }
 
+    /// Passes on an answer in another form.
+    fn rewrite(&mut self, awaited: Awaited, header: &Header, length: usize) -> Result<(), End> {
+        self.inflight.end(header.stream);
+        let answer = self.outbound.take(length);
+        let rewritten = match awaited {
+            Awaited::Rows(column) => {
+                let seen = |keyspace: Option<&[u8]>| {
+                    keyspace
+                        .and_then(|keyspace| std::str::from_utf8(keyspace).ok())
+                        .is_some_and(|keyspace| self.judge.sees(keyspace))
+                };
+                response::retain_rows(&answer, column.into(), seen)
+            }
+            _ => response::with_warning(&answer, ROLES_ONLY),
+        };
+        let answer = rewritten.map_err(|error| End::NodeProtocol(format!("{error}: {header:?}")))?;
+        self.outbound.answer(&answer);
+        Ok(())
+    }
+
     /// Books a prepared id; one that cannot be vouched for does not reach the client.
     fn prepared(&mut self, stream: i16, length: usize, id: Option<[u8; 16]>) -> Result<(), End> {
         let Some(asked) = self.inflight.end(stream) else {
@@ -131,7 +174,11 @@ impl Relay<'_> {
                 self.context.metrics.refusal("prepared_id");
                 self.outbound.take(length);
                 let text = format!("The gateway cannot vouch for this prepared statement: {reason}");
-                self.outbound.answer(&response::error(self.judge.version, stream, ErrorCode::Invalid, &text));
+                let answer = response::error(self.judge.version, stream, ErrorCode::Invalid, &text);
+                // Its stream stays taken until the refusal is recorded.
+                self.inflight.begin(stream, Awaited::Ddl);
+                let event = self.judge.unbooked_event(&asked.text, reason);
+                self.held.push(step::recorded(self.context, event, stream, answer));
             }
         }
         Ok(())

@@ -260,6 +260,9 @@ impl<'s> Relay<'s> {
             moved = true;
             match done {
                 Done::LookedUp => {}
+                Done::Role(name, role) => self.judge.learned_role(name, role),
+                Done::Identity(name, identity) => self.judge.learned_identity(name, identity),
+                Done::Cluster(cluster) => self.judge.learned_cluster(cluster),
                 Done::Recorded(verdict, reference) => self.judge.recorded(verdict, reference),
                 Done::Budget(permit, whole) => self.inbound.set_budget(permit, whole),
                 Done::Closed => return Err(End::Shutdown),
@@ -285,6 +288,7 @@ impl<'s> Relay<'s> {
             self.events = Some(step::event(events));
             if let Some(change) = change
                 && !self.outbound.is_full()
+                && self.judge.sees(&change.keyspace)
             {
                 self.outbound.answer(&response::schema_change_event(self.judge.version, &change));
             }

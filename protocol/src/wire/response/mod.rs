@@ -10,6 +10,7 @@
 //! body that ends early is an error.
 
 mod build;
+mod edit;
 mod event;
 mod rows;
 mod types;
@@ -18,6 +19,7 @@ pub use build::{
     PASSWORD_AUTHENTICATOR, Prepared, RowSet, auth_success, authenticate, error, prepared, raw_error, ready,
     rows, schema_change_event, schema_change_result, set_keyspace, status_event, supported, unprepared, void,
 };
+pub use edit::{retain_rows, with_warning};
 pub use event::{Change, Event, SchemaChange, Target};
 pub use rows::{Column, RowIter, Rows};
 pub use types::ColumnType;
@@ -139,6 +141,14 @@ impl<'a> ResultBody<'a> {
             _ => Ok(None),
         }
     }
+}
+
+/// The id of the trace that a node made of the request, if it made one; `body` may be cut behind it.
+pub fn tracing_id(header: &Header, body: &[u8]) -> Option<[u8; 16]> {
+    if !header.flags.has(Flags::TRACING) {
+        return None;
+    }
+    body.first_chunk().copied()
 }
 
 impl<'a> Response<'a> {

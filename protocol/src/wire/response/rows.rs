@@ -80,6 +80,15 @@ impl<'a> Rows<'a> {
         self.count == 0
     }
 
+    pub(super) const fn width(&self) -> usize {
+        self.width
+    }
+
+    /// From the first row on.
+    pub(super) const fn content(&self) -> Reader<'a> {
+        self.content
+    }
+
     /// The position of the column with this name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)

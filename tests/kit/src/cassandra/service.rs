@@ -7,12 +7,20 @@ use crate::trouble::{During, Result};
 pub const SERVICE_ROLE: &str = "cqlgate";
 
 /// Every GRANT that the service account needs.
-pub const SERVICE_GRANTS: [&str; 6] = [
+pub const SERVICE_GRANTS: [&str; 14] = [
     "GRANT CREATE ON ALL KEYSPACES TO cqlgate",
     "GRANT ALTER ON ALL KEYSPACES TO cqlgate",
     "GRANT DROP ON ALL KEYSPACES TO cqlgate",
     "GRANT SELECT ON ALL KEYSPACES TO cqlgate",
     "GRANT MODIFY ON ALL KEYSPACES TO cqlgate",
+    "GRANT AUTHORIZE ON ALL KEYSPACES TO cqlgate",
+    "GRANT UNMASK ON ALL KEYSPACES TO cqlgate",
+    "GRANT SELECT_MASKED ON ALL KEYSPACES TO cqlgate",
+    "GRANT ALL ON ALL FUNCTIONS TO cqlgate",
+    "GRANT ALL ON ALL ROLES TO cqlgate",
+    "GRANT SELECT ON TABLE system_auth.roles TO cqlgate",
+    "GRANT SELECT ON TABLE system_auth.role_members TO cqlgate",
+    "GRANT SELECT ON TABLE system_auth.identity_to_role TO cqlgate",
     "GRANT SELECT ON TABLE system.prepared_statements TO cqlgate",
 ];
 

@@ -3,20 +3,23 @@
 //! In: whole envelopes of the client. Out: a [`Verdict`] each. It holds what verdicts depend on (grants,
 //! schema, keyspace in force) and takes over newer ones only between two envelopes.
 
+mod shown;
+mod verdict;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cqlgate_protocol::cql::{Kind, ParseError, Refusal};
+use cqlgate_protocol::cql::Role;
 use cqlgate_protocol::wire::request::{self, Batch, Child, Execute, Options, Query, Register};
 use cqlgate_protocol::wire::{ErrorCode, Flags, Header, Opcode, Version, WireError, response};
 
 use super::Context;
+use super::facts::Facts;
 use super::handshake::{opcode, protocol_error};
 use super::id_hash::IdHash;
 use super::inflight::{Kind as Awaited, Preparing};
-use super::local::{self, LocalTable};
 use super::registry::Place;
 use super::statements::{Classified, Outcome, Route};
 use crate::audit::{self, Event, Who};
@@ -24,8 +27,9 @@ use crate::auth::Authenticated;
 use crate::config::limits;
 use crate::directory::State;
 use crate::metrics::{Opcode as Counted, Statement as CountedStatement, Verdict as Count};
-use crate::policy::{self, Decision, Denial, Grants, Permit, RuleId};
-use crate::upstream::{Prepared, SchemaSnapshot};
+use crate::policy::{Grants, Permit};
+use crate::principal::Principal;
+use crate::upstream::{FoundIdentity, Prepared, SchemaSnapshot};
 
 /// What is done with an envelope.
 pub(super) enum Verdict {
@@ -45,6 +49,12 @@ pub(super) enum Wait {
     LookUp { keyspace: String, table: String },
     /// What does this prepared id mean?
     Find([u8; 16]),
+    /// Is this role a superuser?
+    Role(String),
+    /// Which role is this identity bound to?
+    Identity(String),
+    /// What does a node say of the cluster?
+    DescribeCluster,
     /// Room in the audit queue.
     Record(Box<Event>),
 }
@@ -75,6 +85,10 @@ struct Tried {
     ids: Vec<[u8; 16]>,
     /// The event that waited for room has been recorded, under this reference.
     recorded: Option<(audit::Verdict, Option<String>)>,
+    /// What was asked of the cluster about roles and identities.
+    facts: Facts,
+    /// What a node said to DESCRIBE CLUSTER.
+    cluster: Option<Option<[String; 3]>>,
 }
 
 /// Names or ids that are looked up for one envelope: more are not waited for.
@@ -178,9 +192,40 @@ impl<'s> Judge<'s> {
     /// The envelope that was judged is gone from the buffer: what was found out for it is forgotten.
     #[inline]
     pub(super) fn consumed(&mut self) {
-        if !self.tried.names.is_empty() || !self.tried.ids.is_empty() || self.tried.recorded.is_some() {
+        let tried = &self.tried;
+        if !tried.names.is_empty()
+            || !tried.ids.is_empty()
+            || tried.recorded.is_some()
+            || !tried.facts.is_empty()
+            || tried.cluster.is_some()
+        {
             self.tried = Tried::default();
         }
+    }
+
+    /// What [`Wait::Role`] came to.
+    pub(super) fn learned_role(&mut self, name: String, role: Role) {
+        self.tried.facts.roles.push((name, role));
+    }
+
+    /// What [`Wait::Identity`] came to.
+    pub(super) fn learned_identity(&mut self, name: String, identity: FoundIdentity) {
+        self.tried.facts.identities.push((name, identity));
+    }
+
+    /// What [`Wait::DescribeCluster`] came to.
+    pub(super) fn learned_cluster(&mut self, cluster: Option<[String; 3]>) {
+        self.tried.cluster = Some(cluster);
+    }
+
+    /// The principal, for what is kept under its name.
+    pub(super) fn principal(&self) -> &Principal {
+        self.authenticated.principal()
+    }
+
+    /// May this keyspace be shown to the caller, where keyspaces are hidden?
+    pub(super) fn sees(&self, keyspace: &str) -> bool {
+        !self.context.config.hide_schema || self.grants.reaches_keyspace(keyspace)
     }
 
     /// The event that [`Wait::Record`] asked room for was recorded.
@@ -260,6 +305,8 @@ impl<'s> Judge<'s> {
                 let verdict = self.statement(&classified, &from);
                 if let Verdict::Forward { permit, awaited: Awaited::Plain, .. } = verdict
                     && classified.is_data()
+                    // Whose trace it is depends on the values.
+                    && classified.route != Route::Traces
                     && !permit.is_observed()
                     && let Some(slot) = self.prepared.get_mut(&id)
                 {
@@ -372,181 +419,9 @@ impl<'s> Judge<'s> {
         Ok(self.statement(&whole, &From { stream, opcode: Counted::Batch, options: None }))
     }
 
-    /// Judges a classified statement.
-    fn statement(&mut self, classified: &Arc<Classified>, from: &From<'_>) -> Verdict {
-        let (needs, named) = match &classified.outcome {
-            Outcome::Needs { needs, named } => (needs, named),
-            Outcome::NotCql(error) => {
-                return self.refuse(classified, from, error.code(), &error.to_string(), None);
-            }
-            Outcome::Refused(refusal) => {
-                if let Some((keyspace, table)) = unknown_name(refusal) {
-                    let name = (keyspace.to_owned(), table.to_owned());
-                    if !self.tried.names.contains(&name) && self.tried.names.len() < TRIES {
-                        self.tried.names.push(name);
-                        return Verdict::Wait(Wait::LookUp {
-                            keyspace: keyspace.to_owned(),
-                            table: table.to_owned(),
-                        });
-                    }
-                }
-                return self.refuse(classified, from, refusal.code(), &refusal.to_string(), None);
-            }
-        };
-        if let Route::Local(table) = classified.route {
-            self.count(classified, from, Count::Answered);
-            return Verdict::Answer(self.local(table, classified, from));
-        }
-        if self.stale {
-            let text = "The gateway's view of the schema is stale: it cannot reach the cluster";
-            return Verdict::Answer(response::error(self.version, from.stream, ErrorCode::Overloaded, text));
-        }
-        match policy::decide_naming(&self.grants, needs, named) {
-            Decision::Permitted(permit) => self.permitted(classified, from, permit, None),
-            Decision::Observed(permit, denial) => self.permitted(classified, from, permit, Some(denial)),
-            Decision::Refused(denial) => {
-                let text = denial.message(self.who.name.as_ref(), needs.iter().chain(named));
-                self.refuse(classified, from, ErrorCode::Unauthorized.code(), &text, Some(denial))
-            }
-        }
-    }
-
-    fn permitted(
-        &mut self,
-        classified: &Arc<Classified>,
-        from: &From<'_>,
-        permit: Permit,
-        observed: Option<Denial>,
-    ) -> Verdict {
-        let executes = from.opcode != Counted::Prepare;
-        let verdict = if observed.is_some() { audit::Verdict::Observed } else { audit::Verdict::Permitted };
-        let is_line = match classified.route {
-            _ if observed.is_some() => true,
-            _ if !executes => false,
-            Route::Ddl => true,
-            _ if classified.is_data() => self.context.audit.wants_data(),
-            _ => self.context.audit.wants_data() || classified.is_definition(),
-        };
-        if is_line {
-            let rule = observed.as_ref().map_or_else(|| permit.rule(), |denial| denial.rule);
-            let reason = observed.map(|_| "policy refuses, the cluster only observes".to_owned());
-            let event = self.event(classified, verdict, rule, reason, None);
-            if let Err(wait) = self.record(event) {
-                return wait;
-            }
-        }
-        self.count(
-            classified,
-            from,
-            if verdict == audit::Verdict::Observed { Count::Observed } else { Count::Permitted },
-        );
-        if !executes {
-            let preparing =
-                Preparing { text: Arc::clone(&classified.text), keyspace: classified.keyspace.clone() };
-            return Verdict::Forward { permit, awaited: Awaited::Prepare, preparing: Some(preparing) };
-        }
-        let awaited = match classified.route {
-            Route::Use => Awaited::Use,
-            Route::Ddl => Awaited::Ddl,
-            Route::Node | Route::Local(_) => Awaited::Plain,
-        };
-        Verdict::Forward { permit, awaited, preparing: None }
-    }
-
-    /// Refuses a statement: an event, a count, an ERROR on its stream. What is merely invalid (an unknown
-    /// name) is no refusal and makes no event.
-    fn refuse(
-        &mut self,
-        classified: &Arc<Classified>,
-        from: &From<'_>,
-        code: u32,
-        text: &str,
-        denial: Option<Denial>,
-    ) -> Verdict {
-        if code == ErrorCode::Invalid.code() && !matches!(classified.outcome, Outcome::NotCql(_)) {
-            self.count(classified, from, Count::Failed);
-            return Verdict::Answer(response::raw_error(self.version, from.stream, code, text));
-        }
-        let reference = match &self.tried.recorded {
-            Some((audit::Verdict::Refused, Some(reference))) => reference.clone(),
-            _ => audit::reference(),
-        };
-        let rule = denial.and_then(|denial| denial.rule);
-        let reason = match rule {
-            Some(_) => format!("{text} (a DENY refuses it)"),
-            None => text.to_owned(),
-        };
-        let event =
-            self.event(classified, audit::Verdict::Refused, rule, Some(reason), Some(reference.clone()));
-        if let Err(wait) = self.record(event) {
-            return wait;
-        }
-        self.place.handle.refused.fetch_add(1, Ordering::Relaxed);
-        self.count(classified, from, Count::Refused);
-        self.context.metrics.refusal(refusal_kind(classified));
-        let text = format!("{text} [ref {reference}]");
-        Verdict::Answer(response::raw_error(self.version, from.stream, code, &text))
-    }
-
-    fn count(&self, classified: &Classified, from: &From<'_>, verdict: Count) {
-        self.context.metrics.requests.count(from.opcode, classified.counted(), verdict);
-    }
-
-    fn local(&self, table: LocalTable, classified: &Classified, from: &From<'_>) -> Vec<u8> {
-        let row = self.context.upstream.local_row();
-        let view = local::View { row: &row, advertised: self.advertised };
-        if let Some(options) = &from.options {
-            return local::answer(table, &classified.text, &view, options, self.version, from.stream);
-        }
-        let (answer, id) = local::prepare(table, classified, &view, self.version, from.stream);
-        if let Some(id) = id {
-            // Booked like any other; an id that stands for another text already is refused there.
-            let ids = self.context.upstream.prepared();
-            if let Err(error) = ids.book(id, &classified.text, classified.keyspace.as_ref()) {
-                return response::error(self.version, from.stream, ErrorCode::Invalid, &error.to_string());
-            }
-        }
-        answer
-    }
-
-    fn record(&mut self, event: Event) -> Result<(), Verdict> {
-        if self.tried.recorded.as_ref().is_some_and(|(verdict, _)| *verdict == event.verdict) {
-            return Ok(());
-        }
-        self.context.audit.try_record(event).map_err(|event| Verdict::Wait(Wait::Record(event)))
-    }
-
-    fn event(
-        &self,
-        classified: &Classified,
-        verdict: audit::Verdict,
-        rule: Option<RuleId>,
-        reason: Option<String>,
-        reference: Option<String>,
-    ) -> Event {
-        let explained = rule.and_then(|rule| self.grants.explain(rule));
-        let resources = match &classified.outcome {
-            Outcome::Needs { needs, .. } => {
-                needs.iter().map(|need| format!("{} {}", need.permission, need.resource)).collect()
-            }
-            _ => Vec::new(),
-        };
-        Event {
-            cluster: Some(Arc::clone(&self.context.name)),
-            session: Some(self.place.handle.id),
-            client: Some(self.client),
-            who: Some(Arc::clone(&self.who)),
-            driver: Some(Arc::clone(&self.driver)),
-            statement: classified.kind.map(Kind::as_str),
-            text: Some(Arc::clone(&classified.text)),
-            keyspace: classified.keyspace.clone(),
-            resources,
-            reason,
-            rule: explained.as_ref().map(|rule| format!("{}:{}", rule.file, rule.line)),
-            group: explained.and_then(|rule| rule.group),
-            reference,
-            ..Event::new(classified.event_kind(), verdict)
-        }
+    /// An id that a node gave was not booked for this text.
+    pub(super) fn unbooked_event(&self, text: &Arc<str>, reason: String) -> Event {
+        Event { text: Some(Arc::clone(text)), ..self.end_event(reason) }
     }
 
     /// The event of a session that the gateway ends.
@@ -578,24 +453,6 @@ struct From<'a> {
 enum Unknown {
     Find,
     Nobody,
-}
-
-/// The name that the schema did not know, the table empty if it is the keyspace.
-fn unknown_name(refusal: &Refusal) -> Option<(&str, &str)> {
-    match refusal {
-        Refusal::UnknownKeyspace(keyspace) => Some((keyspace, "")),
-        Refusal::UnknownTable { keyspace, table } => Some((keyspace, table)),
-        _ => None,
-    }
-}
-
-fn refusal_kind(classified: &Classified) -> &'static str {
-    match &classified.outcome {
-        Outcome::NotCql(ParseError::Limit { .. }) => "limit",
-        Outcome::NotCql(ParseError::Syntax(_)) => "syntax",
-        Outcome::Refused(_) => "not_judged",
-        Outcome::Needs { .. } => "policy",
-    }
 }
 
 /// Is this principal still who it was at log-in? A service is; a person must be there, be active, and be
