@@ -118,6 +118,10 @@ impl Schema for SchemaSnapshot {
     fn own_role(&self) -> Option<&str> {
         None
     }
+
+    fn release(&self) -> Release {
+        self.release
+    }
 }
 
 /// Rows of the schema tables, as (name, ...) within one keyspace.

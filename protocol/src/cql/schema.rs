@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::keyword::Release;
+
 /// What is known of a cluster. Whoever implements it answers from memory; what has to be asked for first is
 /// answered by [`Role::NotAsked`] and [`Identity::NotAsked`].
 pub trait Schema {
@@ -21,6 +23,10 @@ pub trait Schema {
     fn identity(&self, identity: &str) -> Identity<'_>;
     /// The role that the gateway itself logs in with.
     fn own_role(&self) -> Option<&str>;
+    /// The release of the cluster: older ones lack a level of resources and some permissions.
+    fn release(&self) -> Release {
+        Release::default()
+    }
 }
 
 /// A table or a view.

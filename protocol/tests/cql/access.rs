@@ -2,12 +2,14 @@
 //! names that take the keyspace of something else.
 
 use cqlgate_protocol::cql::statement::{LimitKind, Statement};
-use cqlgate_protocol::cql::{Function, Identity, Limits, ParseError, Relation, Role, Schema, needs, parse};
+use cqlgate_protocol::cql::{
+    Function, Identity, Limits, ParseError, Relation, Release, Role, Schema, needs, parse,
+};
 
 use crate::fixture::Fixture;
 
 /// The fixture, where nothing is known of roles: nobody has asked yet, or the account may not know.
-struct Unknown(Fixture, Role);
+struct Unknown(Fixture, Role, Release);
 
 impl Schema for Unknown {
     fn has_keyspace(&self, keyspace: &str) -> bool {
@@ -40,6 +42,10 @@ impl Schema for Unknown {
 
     fn own_role(&self) -> Option<&str> {
         self.0.own_role()
+    }
+
+    fn release(&self) -> Release {
+        self.2
     }
 }
 
@@ -134,8 +140,8 @@ fn superusers_and_the_gateways_own_role_are_not_changed() {
 
 #[test]
 fn what_is_not_known_of_a_role_is_asked_or_refused() {
-    let asked = Unknown(Fixture::new(), Role::NotAsked);
-    let unreadable = Unknown(Fixture::new(), Role::Unreadable);
+    let asked = Unknown(Fixture::new(), Role::NotAsked, Release::V5_0);
+    let unreadable = Unknown(Fixture::new(), Role::Unreadable, Release::V5_0);
     for (text, first, role) in [
         ("ALTER ROLE r1 WITH LOGIN = true", "ALTER <role r1>", "r1"),
         ("DROP ROLE r1", "DROP <role r1>", "r1"),
@@ -152,6 +158,24 @@ fn what_is_not_known_of_a_role_is_asked_or_refused() {
     for text in ["GRANT SELECT ON o1.p TO r1", "LIST ROLES OF r1", "CREATE ROLE r1", "DESC TABLE o1.p"] {
         assert!(!judged(text, None, &asked).contains("Ask"), "{text}");
     }
+}
+
+#[test]
+fn older_releases_have_fewer_resources_and_permissions() {
+    let of = |release| Unknown(Fixture::new(), Role::Plain, release);
+    for text in ["CREATE TABLE o1.n (k int PRIMARY KEY)", "CREATE TYPE o1.n (k int)"] {
+        assert_eq!(judged(text, None, &of(Release::V4_0)), "CREATE <keyspace o1>", "{text}");
+        assert_eq!(judged(text, None, &of(Release::V4_1)), "CREATE <all tables in o1>", "{text}");
+    }
+    assert_eq!(judged("DROP TYPE o1.n", None, &of(Release::V4_0)), "DROP <keyspace o1>");
+    // ALTER reaches the replication of such a keyspace, and nothing in it.
+    let system = judged("ALTER TYPE system_auth.n ADD a int", None, &of(Release::V4_0));
+    assert!(system.starts_with("!SystemResource"), "{system}");
+    let all = "GRANT ALL ON o1.p TO r1";
+    assert!(!judged(all, None, &of(Release::V4_1)).contains("MASK"));
+    assert!(
+        judged(all, None, &of(Release::V5_0)).ends_with("UNMASK <table o1.p>, SELECT_MASKED <table o1.p>")
+    );
 }
 
 #[test]

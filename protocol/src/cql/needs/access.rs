@@ -5,6 +5,7 @@
 //! and nothing touches the role that the gateway itself logs in with.
 
 use super::Scope;
+use crate::cql::keyword::Release;
 use crate::cql::need::{Need, Needs, Words};
 use crate::cql::permission::Permission;
 use crate::cql::refusal::Refusal;
@@ -48,7 +49,7 @@ impl<'s, S: Schema> Scope<'s, S> {
             Access::Grant(grant) => {
                 let mut needs = self.permissions(grant, "hands permissions on it on", "hands it on")?;
                 if needs.needs.iter().any(|need| is_limited(&need.resource))
-                    && granted(grant).any(|one| !matches!(one, Permission::Select | Permission::Alter))
+                    && self.granted(grant).any(|one| !matches!(one, Permission::Select | Permission::Alter))
                 {
                     needs.refusal = Some(Refusal::SystemGrant);
                 }
@@ -138,13 +139,24 @@ impl<'s, S: Schema> Scope<'s, S> {
             NamedResource::Other(resource) => resource.clone(),
         };
         let mut needs = Needs::one(Need::new(Permission::Authorize, resource.clone(), why));
-        for permission in granted(grant).filter(|&one| one != Permission::Authorize) {
+        for permission in self.granted(grant).filter(|&one| one != Permission::Authorize) {
             needs.needs.push(Need::new(permission, resource.clone(), why_each));
         }
         if let Resource::Role(role) = &resource {
             needs = self.not_own(needs, role);
         }
         Ok(self.not_own(needs, &grant.role))
+    }
+
+    /// The permissions that are granted or revoked: those that are named and can be held on the resource in
+    /// the cluster's release.
+    fn granted(&self, grant: &Grant<'_>) -> impl Iterator<Item = Permission> + use<'s, S> {
+        let named = grant.permissions;
+        let masks = self.schema.release() >= Release::V5_0;
+        let applicable = grant.on.applicable().iter().copied();
+        applicable
+            .filter(move |one| masks || !matches!(one, Permission::Unmask | Permission::SelectMasked))
+            .filter(move |&one| named.is_none_or(|permissions| permissions.contains(one)))
     }
 
     /// Refuses what changes the gateway's own role, behind the needs.
@@ -173,13 +185,6 @@ impl<'s, S: Schema> Scope<'s, S> {
 /// One need on roles, refused in the words that Cassandra has for them.
 fn on_roles<'a>(permission: Permission, resource: Resource<'a>, why: &'static str) -> Needs<'a> {
     Needs::one(Need::new(permission, resource, why).saying(Words::Privileges))
-}
-
-/// The permissions that are granted or revoked: those that are named and can be held on the resource.
-fn granted(grant: &Grant<'_>) -> impl Iterator<Item = Permission> {
-    let named = grant.permissions;
-    let applicable = grant.on.applicable().iter().copied();
-    applicable.filter(move |&one| named.is_none_or(|permissions| permissions.contains(one)))
 }
 
 /// Whether what may be granted on it is limited: system keyspaces, other than virtual ones.

@@ -1,10 +1,11 @@
 //! What CREATE, ALTER and DROP need.
 
 use super::{Scope, changes};
+use crate::cql::keyword::Release;
 use crate::cql::need::{Need, Needs};
 use crate::cql::permission::Permission;
 use crate::cql::refusal::Refusal;
-use crate::cql::resource::{Resource, is_local_system_keyspace};
+use crate::cql::resource::{Resource, is_local_system_keyspace, is_system_keyspace};
 use crate::cql::schema::{RelationKind, Schema};
 use crate::cql::statement::{
     CreateAggregate, CreateFunction, CreateView, Definition, DropFunction, Name, TableName,
@@ -83,12 +84,15 @@ impl<'s, S: Schema> Scope<'s, S> {
         Ok(Needs::one(need?))
     }
 
-    /// All tables of the keyspace that a name lies in.
+    /// All tables of the keyspace that a name lies in. Cassandra 4.0 has no such resource and asks for the
+    /// same on the keyspace.
     fn all_tables<'a>(&self, name: &TableName<'a>) -> Result<Resource<'a>, Refusal>
     where
         's: 'a,
     {
-        Ok(Resource::AllTables(self.resolve(name)?))
+        let keyspace = self.resolve(name)?;
+        let old = self.schema.release() < Release::V4_1 && !is_system_keyspace(&keyspace);
+        Ok(if old { Resource::Keyspace(keyspace) } else { Resource::AllTables(keyspace) })
     }
 
     /// A view lies where its base does: what the base's name lacks is the view's keyspace, and a base that
