@@ -1,7 +1,7 @@
 //! Texts made to hide what they do, or to hang who reads them.
 
 use cqlgate_protocol::cql::statement::LimitKind;
-use cqlgate_protocol::cql::{Limits, ParseError, Statement, needs, parse};
+use cqlgate_protocol::cql::{Limits, ParseError, Statement, needs, parse, unknown_column};
 use proptest::prelude::*;
 
 use crate::fixture::Fixture;
@@ -158,6 +158,31 @@ fn flat_texts_may_be_long() {
         format!("SELECT a FROM k.t WHERE k = '{}'", "x;--".repeat(100_000)),
     ] {
         assert!(parse(&text, &Limits::default()).is_ok());
+    }
+}
+
+#[test]
+fn calls_and_columns_of_long_texts_are_judged() {
+    for (head, repeated, tail) in [
+        ("SELECT f1(a", ".b", ") FROM t"),
+        ("SELECT f1(a", "[1]", ") FROM t"),
+        ("SELECT f1(m", "['a'..'b']", ") FROM t"),
+        ("SELECT f1(ck)", ", f1(ck)", " FROM t"),
+        ("SELECT f1(ck", ", ck", ") FROM t"),
+        ("SELECT f1(ck", " + ck", ") FROM t"),
+        ("SELECT abs(ck)", ", abs(ck)", " FROM t"),
+        ("SELECT ck, ", "[f1(ck)], ", "ck FROM t"),
+        ("UPDATE t SET v = f1('a'), m = {'a': 1", ", 'a': f1(1)", "} WHERE pk = 1"),
+        ("SELECT ck FROM t WHERE pk IN (f1(1)", ", f1(1)", ")"),
+        ("SELECT ssn", ", ssn", " FROM mask"),
+        ("SELECT id FROM mask WHERE ssn = 'a'", " AND ssn = 'a'", ""),
+    ] {
+        let text = format!("{head}{}{tail}", repeated.repeat(20_000));
+        let statement = parse(&text, &Limits::default()).unwrap();
+        let fixture = Fixture::new();
+        let found = needs(&statement, Some("o1"), &fixture).unwrap();
+        assert!((2..6).contains(&found.needs.len()), "{head}{repeated}{tail}: {:?}", found.needs.len());
+        let _ = unknown_column(&statement, Some("o1"), &fixture);
     }
 }
 

@@ -12,7 +12,9 @@
 mod access;
 mod corpus;
 mod fixture;
+mod functions;
 mod hostile;
+mod masks;
 mod permissions;
 mod printer;
 mod reading;

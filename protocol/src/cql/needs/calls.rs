@@ -36,6 +36,52 @@ struct Call<'s> {
     candidates: Vec<Candidate<'s>>,
 }
 
+/// What a call is asked to return.
+#[derive(Clone, Copy)]
+enum Asked<'x> {
+    /// It is not known.
+    Unknown,
+    /// That does not matter.
+    Selected,
+    /// One of these types.
+    OneOf(&'x [&'x str]),
+}
+
+impl Candidate<'_> {
+    /// How what it returns fits one of some types.
+    fn returned(&self, types: &[&str]) -> Fit {
+        let Some(returns) = self.returns.as_deref() else { return Fit::ANY };
+        types.iter().map(|cql_type| assign(cql_type, returns)).reduce(Fit::or).unwrap_or(Fit::ANY)
+    }
+}
+
+impl<'s> Call<'s> {
+    /// The candidates that a node may choose.
+    fn remaining(&self, asked: Asked<'_>) -> Vec<&Candidate<'s>> {
+        let returns = |candidate: &Candidate<'_>| match asked {
+            Asked::OneOf(types) => candidate.returned(types),
+            Asked::Unknown | Asked::Selected => Fit::ANY,
+        };
+        let mut remaining: Vec<_> = self.candidates.iter().collect();
+        remaining.retain(|candidate| candidate.fit.possible() && returns(candidate).possible());
+        // An exact match wins over all others, unless what it returns may count against it.
+        let same =
+            remaining.iter().map(|candidate| &candidate.returns).is_sorted_by(|one, other| one == other);
+        let wins = |candidate: &&Candidate<'_>| {
+            candidate.fit == Fit::EXACT
+                && match asked {
+                    Asked::Selected => true,
+                    Asked::OneOf(_) => !returns(candidate).may_not(),
+                    Asked::Unknown => candidate.returns.is_some() && same,
+                }
+        };
+        if remaining.iter().any(wins) {
+            remaining.retain(|candidate| candidate.fit.may_be_exact());
+        }
+        remaining
+    }
+}
+
 /// What the value of a node is given to.
 #[derive(Clone, Debug, Default)]
 enum Receiver {
@@ -235,18 +281,16 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
         let Some(typing) = self.typing(id) else { return Fit::ANY };
         let Some(Some(call)) = self.resolved.get(id.index()) else { return typing.fit(parameter) };
         let selected = self.is_selected(id);
+        let asked = if selected { Asked::Selected } else { Asked::OneOf(&[parameter]) };
         let (mut fit, mut certain) = (None, false);
-        for candidate in call.candidates.iter().filter(|candidate| candidate.fit.possible()) {
-            let returned =
-                candidate.returns.as_deref().map_or(Fit::ANY, |returns| assign(parameter, returns));
+        for candidate in call.remaining(asked) {
+            let returned = candidate.returned(&[parameter]);
+            fit = Some(fit.map_or(returned, |fit: Fit| fit.or(returned)));
             // Of a value, one that does not return what is asked for is left out.
-            if selected || returned.possible() {
-                fit = Some(fit.map_or(returned, |fit: Fit| fit.or(returned)));
-                certain |= !returned.may_not() && !candidate.fit.may_not();
-            }
+            certain |= !selected && !returned.may_not() && !candidate.fit.may_not();
         }
         let fit = fit.unwrap_or(Fit::NOT);
-        if certain && !selected { fit.surely() } else { fit }
+        if certain { fit.surely() } else { fit }
     }
 
     /// Says of every value what it is given to.
@@ -346,33 +390,14 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
     /// What a call may come to, by its arguments and by what its value is given to.
     fn possible(&self, id: NodeId) -> Vec<&Candidate<'t>> {
         let Some(Some(call)) = self.resolved.get(id.index()) else { return Vec::new() };
-        let receiver = self.receivers.get(id.index());
-        let returned = |candidate: &Candidate<'_>| match (receiver, &candidate.returns) {
-            (Some(Receiver::OneOf(types)), Some(returns)) => types
-                .iter()
-                .map(|cql_type| assign(cql_type, returns))
-                .fold(None, |all: Option<Fit>, fit| Some(all.map_or(fit, |all| all.or(fit)))),
-            _ => None,
-        };
-        let fits = |candidate: &&Candidate<'_>| {
-            candidate.fit.possible() && returned(candidate).is_none_or(Fit::possible)
-        };
-        let possible: Vec<&Candidate<'_>> = call.candidates.iter().filter(fits).collect();
-        // An exact match wins over all others, if what it returns cannot count against it.
-        let same =
-            possible.iter().map(|candidate| &candidate.returns).is_sorted_by(|one, other| one == other);
-        let wins = |candidate: &&Candidate<'_>| {
-            candidate.fit == Fit::EXACT
-                && match receiver {
-                    Some(Receiver::Selected) => true,
-                    Some(Receiver::OneOf(_)) => returned(candidate).is_some_and(|fit| !fit.may_not()),
-                    _ => candidate.returns.is_some() && same,
-                }
-        };
-        if possible.iter().any(wins) {
-            return possible.into_iter().filter(|candidate| candidate.fit.may_be_exact()).collect();
+        match self.receivers.get(id.index()) {
+            Some(Receiver::Selected) => call.remaining(Asked::Selected),
+            Some(Receiver::OneOf(types)) => {
+                let types: Vec<&str> = types.iter().map(String::as_str).collect();
+                call.remaining(Asked::OneOf(&types))
+            }
+            _ => call.remaining(Asked::Unknown),
         }
-        possible
     }
 
     /// Adds the needs of one call.

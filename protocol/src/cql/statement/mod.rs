@@ -309,6 +309,12 @@ mod tests {
             let text = format!("{head}{}{tail}", repeated.repeat(many));
             let (steps, tokens) = work(&text);
             assert!(steps <= LOOKS * tokens, "{head}{repeated}{tail}: {steps} for {tokens}");
+            // What a second reading records is no more than the text holds.
+            let limits = Limits { batch_children: usize::MAX, ..Limits::default() };
+            let context = Context::recording(limits);
+            let _ = run(&text, &context);
+            let nodes = context.tree.map_or(0, |tree| tree.into_inner().len());
+            assert!(nodes as u64 <= 2 * tokens, "{head}{repeated}{tail}: {nodes} nodes for {tokens}");
         }
     }
 
