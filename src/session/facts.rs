@@ -3,7 +3,7 @@
 //! Roles and identities change without an event, so what a statement about them needs is asked for each time
 //! and believed for that statement only.
 
-use cqlgate_protocol::cql::{Function, Identity, Relation, Role, Schema};
+use cqlgate_protocol::cql::{Function, Identity, Relation, Release, Role, Schema};
 
 use crate::upstream::{FoundIdentity, SchemaSnapshot};
 
@@ -70,5 +70,9 @@ impl Schema for Known<'_> {
 
     fn own_role(&self) -> Option<&str> {
         Some(self.own_role)
+    }
+
+    fn release(&self) -> Release {
+        self.schema.release()
     }
 }

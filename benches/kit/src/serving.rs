@@ -17,7 +17,7 @@ use cqlgate::config::{Config, limits};
 use cqlgate::directory::Directory;
 use cqlgate::metrics::Metrics;
 use cqlgate::policy::{Policies, PolicySource};
-use cqlgate::session::{Context, Registry, StatementCache};
+use cqlgate::session::{Context, Registry, StatementCache, Traces};
 use cqlgate::upstream::{self, Secret};
 use cqlgate::{accept, tls};
 use cqlgate_testkit::issuer::{Algorithm, Issuer};
@@ -196,7 +196,8 @@ fn gateway(
         upstream,
         audit,
         registry: Registry::new(Arc::clone(&metrics)),
-        statements: StatementCache::new(&cluster.limits),
+        statements: StatementCache::new(cluster),
+        traces: Traces::default(),
         budget: Arc::new(Semaphore::new(limits::BUFFER_BUDGET / 1024)),
         metrics: counters,
     });
