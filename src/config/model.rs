@@ -110,6 +110,7 @@ pub struct Service {
 /// `[[cluster]]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "keys of a file, each on its own")]
 pub struct Cluster {
     /// The cluster's name in logs, metrics and on the status page.
     pub name: String,

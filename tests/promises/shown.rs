@@ -281,8 +281,7 @@ async fn a_trace_is_read_by_whoever_made_it() {
     let answer = raw(&mut alice, flag::TRACING, &world.cql("SELECT * FROM $ks.t WHERE k = 1")).await;
     assert_eq!((answer.opcode, answer.flags & flag::TRACING), (opcode::RESULT, flag::TRACING));
     let id: [u8; 16] = answer.body[..16].try_into().unwrap();
-    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    let uuid = format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
+    let uuid = uuid::Uuid::from_bytes(id).to_string();
     let mut bob = world.connect("bob").await;
     let mut carol = world.connect("carol").await;
     // Another of her sessions, too.

@@ -88,7 +88,18 @@ struct Tried {
     /// What was asked of the cluster about roles and identities.
     facts: Facts,
     /// What a node said to DESCRIBE CLUSTER.
-    cluster: Option<Option<[String; 3]>>,
+    cluster: DescribedCluster,
+}
+
+/// What a node says of its cluster.
+#[derive(Default)]
+enum DescribedCluster {
+    #[default]
+    NotAsked,
+    /// No node answered.
+    Silent,
+    /// Name, partitioner, snitch.
+    Told([String; 3]),
 }
 
 /// Names or ids that are looked up for one envelope: more are not waited for.
@@ -197,7 +208,7 @@ impl<'s> Judge<'s> {
             || !tried.ids.is_empty()
             || tried.recorded.is_some()
             || !tried.facts.is_empty()
-            || tried.cluster.is_some()
+            || !matches!(tried.cluster, DescribedCluster::NotAsked)
         {
             self.tried = Tried::default();
         }
@@ -215,7 +226,7 @@ impl<'s> Judge<'s> {
 
     /// What [`Wait::DescribeCluster`] came to.
     pub(super) fn learned_cluster(&mut self, cluster: Option<[String; 3]>) {
-        self.tried.cluster = Some(cluster);
+        self.tried.cluster = cluster.map_or(DescribedCluster::Silent, DescribedCluster::Told);
     }
 
     /// The principal, for what is kept under its name.

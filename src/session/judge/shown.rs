@@ -6,7 +6,7 @@
 use cqlgate_protocol::cql::{Need, Permission, Resource, Schema as _};
 use cqlgate_protocol::wire::{ErrorCode, response};
 
-use super::{From, Judge, Verdict, Wait};
+use super::{DescribedCluster, From, Judge, Verdict, Wait};
 use crate::metrics::{Opcode as Counted, Verdict as Count};
 use crate::policy::{self, Decision};
 use crate::session::inflight::Kind as Awaited;
@@ -35,8 +35,8 @@ impl Judge<'_> {
             Route::Schema(shown) => self.schema_shown(shown, executes),
             Route::Traces => self.traces_shown(classified, from),
             Route::Cluster => match &self.tried.cluster {
-                None => Shows::Instead(Verdict::Wait(Wait::DescribeCluster)),
-                Some(None) => {
+                DescribedCluster::NotAsked => Shows::Instead(Verdict::Wait(Wait::DescribeCluster)),
+                DescribedCluster::Silent => {
                     let text = "The gateway cannot ask the cluster now";
                     Shows::Instead(Verdict::Answer(response::error(
                         self.version,
@@ -45,7 +45,7 @@ impl Judge<'_> {
                         text,
                     )))
                 }
-                Some(Some(cluster)) => {
+                DescribedCluster::Told(cluster) => {
                     let fixed = Fixed::cluster(cluster.clone());
                     Shows::Instead(self.fixed(&fixed, classified, from))
                 }

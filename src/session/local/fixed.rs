@@ -63,7 +63,7 @@ impl Fixed {
 
     /// The answer to QUERY and EXECUTE.
     pub(in crate::session) fn answer(&self, version: Version, stream: i16, options: &Options<'_>) -> Vec<u8> {
-        if options.values.len() > 0 {
+        if !options.values.is_empty() {
             let text = "Invalid amount of bind variables";
             return response::error(version, stream, ErrorCode::Invalid, text);
         }
