@@ -3,8 +3,10 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use cqlgate_protocol::cql::statement::{Access, Definition};
 use cqlgate_protocol::cql::{
-    Limits, Relation, RelationKind, Schema, Statement, is_system_keyspace, needs, parse,
+    Aggregate, Function, Identity, Limits, Relation, RelationKind, Role, Schema, Statement,
+    is_system_keyspace, needs, parse,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -23,6 +25,24 @@ struct AnySchema {
     view: u8,
     masked: u8,
     function: u8,
+    role: u8,
+    arguments: Vec<String>,
+    #[arbitrary(default)]
+    functions: Vec<Function>,
+}
+
+impl AnySchema {
+    /// The same, with functions of the arguments it was given.
+    fn filled(mut self) -> Self {
+        let arguments: Box<[Box<str>]> = self.arguments.iter().map(|one| one.as_str().into()).collect();
+        let aggregate =
+            Aggregate { state_function: "sf".into(), state_type: "int".into(), final_function: None };
+        for aggregate in [None, Some(aggregate)] {
+            let arguments = arguments.clone();
+            self.functions.push(Function { arguments, returns: "int".into(), aggregate });
+        }
+        self
+    }
 }
 
 fn chosen(one_in: u8, keyspace: &str, name: &str) -> bool {
@@ -39,32 +59,75 @@ impl Schema for AnySchema {
             return None;
         }
         let view = chosen(self.view, keyspace, name) && name != "base";
-        let kind = if view { RelationKind::View { base: "base" } } else { RelationKind::Table { views: &self.views } };
-        Some(Relation { kind, masked: chosen(self.masked, keyspace, name) })
+        let kind = if view {
+            RelationKind::View { base: "base" }
+        } else {
+            RelationKind::Table { views: &self.views }
+        };
+        Some(Relation { kind, columns: &[], masked: chosen(self.masked, keyspace, name) })
     }
 
-    fn has_function(&self, keyspace: &str, name: &str) -> bool {
-        chosen(self.function, keyspace, name)
+    fn functions(&self, keyspace: &str, name: &str) -> &[Function] {
+        if chosen(self.function, keyspace, name) { &self.functions } else { &[] }
+    }
+
+    fn index_table(&self, keyspace: &str, index: &str) -> Option<&str> {
+        chosen(self.view, keyspace, index).then_some("base")
+    }
+
+    fn field_type(&self, keyspace: &str, user_type: &str, field: &str) -> Option<&str> {
+        chosen(self.function, keyspace, user_type).then_some(if field.len() > 3 { "int" } else { "text" })
+    }
+
+    fn role(&self, role: &str) -> Role {
+        let all = [Role::NotAsked, Role::Unreadable, Role::Missing, Role::Plain, Role::Superuser];
+        all[(role.len() + usize::from(self.role)) % all.len()]
+    }
+
+    fn identity(&self, identity: &str) -> Identity<'_> {
+        match (identity.len() + usize::from(self.role)) % 4 {
+            0 => Identity::NotAsked,
+            1 => Identity::Unreadable,
+            2 => Identity::Unbound,
+            _ => Identity::Bound("r"),
+        }
+    }
+
+    fn own_role(&self) -> Option<&str> {
+        Some("gateway")
+    }
+}
+
+/// Whether a statement may need nothing.
+fn is_free(statement: &Statement<'_>, keyspace: Option<&str>) -> bool {
+    match statement {
+        Statement::Use(_) | Statement::Describe(_) => true,
+        Statement::Batch(batch) => batch.children.is_empty(),
+        Statement::Select(select) => {
+            select.table.keyspace.as_deref().or(keyspace).is_some_and(is_system_keyspace)
+        }
+        // There may be nothing of that name.
+        Statement::Definition(definition) => matches!(
+            definition,
+            Definition::DropIndex(_)
+                | Definition::AlterView(_)
+                | Definition::DropView(_)
+                | Definition::DropFunction(_)
+                | Definition::DropAggregate(_)
+        ),
+        Statement::Access(access) => matches!(access, Access::ListRoles { of: None, .. } | Access::ListUsers),
+        _ => false,
     }
 }
 
 fuzz_target!(|input: Input<'_>| {
+    let schema = input.schema.filled();
     let Ok(statement) = parse(input.text, &Limits::default()) else { return };
-    match needs(&statement, input.keyspace, &input.schema) {
-        Ok(needs) => {
-            assert!(statement.kind().is_judged());
-            let free = match &statement {
-                Statement::Use(_) => true,
-                Statement::Batch(batch) => batch.children.is_empty(),
-                Statement::Select(select) => {
-                    let keyspace = select.table.keyspace.as_deref().or(input.keyspace);
-                    keyspace.is_some_and(is_system_keyspace)
-                }
-                _ => false,
-            };
-            assert!(free || !needs.is_empty());
-            for need in &needs {
-                assert!(need.resource.parents().count() <= 3);
+    match needs(&statement, input.keyspace, &schema) {
+        Ok(all) => {
+            assert!(is_free(&statement, input.keyspace) || !all.needs.is_empty());
+            for need in all.needs.iter().chain(&all.named) {
+                assert!(need.resource.parents().count() <= 3 && !need.why.is_empty());
                 let _ = need.clone().into_owned();
             }
         }

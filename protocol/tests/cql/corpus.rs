@@ -71,7 +71,7 @@ fn name(name: &str) -> String {
 }
 
 /// A resource as policies and the corpus write it.
-fn words(resource: &Resource<'_>) -> String {
+pub(crate) fn words(resource: &Resource<'_>) -> String {
     match resource {
         Resource::AllKeyspaces => "ALL KEYSPACES".to_owned(),
         Resource::Keyspace(k) => format!("KEYSPACE {}", name(k)),

@@ -18,6 +18,7 @@ mod masks;
 mod permissions;
 mod printer;
 mod reading;
+mod table;
 mod texts;
 
 use cqlgate_protocol::cql::{Resource, canonical_type};
