@@ -174,11 +174,17 @@ fn calls_and_columns_of_long_texts_are_judged() {
         ("SELECT ck, ", "[f1(ck)], ", "ck FROM t"),
         ("UPDATE t SET v = f1('a'), m = {'a': 1", ", 'a': f1(1)", "} WHERE pk = 1"),
         ("SELECT ck FROM t WHERE pk IN (f1(1)", ", f1(1)", ")"),
+        (
+            "BEGIN BATCH UPDATE t SET v = f1('a') ",
+            "WHERE pk = 1 UPDATE t SET v = f1('a') ",
+            "WHERE pk = 1 APPLY BATCH",
+        ),
         ("SELECT ssn", ", ssn", " FROM mask"),
         ("SELECT id FROM mask WHERE ssn = 'a'", " AND ssn = 'a'", ""),
     ] {
         let text = format!("{head}{}{tail}", repeated.repeat(20_000));
-        let statement = parse(&text, &Limits::default()).unwrap();
+        let limits = Limits { batch_children: usize::MAX, ..Limits::default() };
+        let statement = parse(&text, &limits).unwrap();
         let fixture = Fixture::new();
         let found = needs(&statement, Some("o1"), &fixture).unwrap();
         assert!((2..6).contains(&found.needs.len()), "{head}{repeated}{tail}: {:?}", found.needs.len());

@@ -97,6 +97,7 @@ enum Receiver {
 /// The calls of one row statement.
 pub(super) struct Calls<'t, 's, 'a, S> {
     tree: &'t Tree<'a>,
+    row: &'t Row<'a>,
     schema: &'s S,
     /// The keyspace of the statement's table: unqualified names are looked up there.
     keyspace: &'t str,
@@ -118,17 +119,18 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
     ) -> Result<(), Refusal> {
         let mut calls = Self {
             tree,
+            row,
             schema,
             keyspace,
             relation,
-            typings: Vec::with_capacity(tree.len()),
-            resolved: Vec::with_capacity(tree.len()),
-            receivers: vec![Receiver::Unknown; tree.len()],
+            typings: Vec::with_capacity(row.len()),
+            resolved: Vec::with_capacity(row.len()),
+            receivers: vec![Receiver::Unknown; row.len()],
         };
         let order = order(tree, row, relation);
-        calls.mark_selected(row);
+        calls.mark_selected();
         calls.type_nodes();
-        calls.receive(row);
+        calls.receive();
         for id in order {
             calls.need(id, needs)?;
         }
@@ -136,13 +138,13 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
     }
 
     /// Marks what stands in a selection. Keys of elements and bounds of slices are values.
-    fn mark_selected(&mut self, row: &Row<'a>) {
-        let tree = self.tree;
+    fn mark_selected(&mut self) {
+        let (tree, row) = (self.tree, self.row);
         let mut open = vec![row.selected];
         open.extend(row.uses.iter().filter(|part| part.place == Place::GroupBy).map(|part| part.values));
         while let Some(first) = open.pop() {
             for id in tree.list(first) {
-                if let Some(receiver) = self.receivers.get_mut(id.index()) {
+                if let Some(receiver) = self.receivers.get_mut(self.row.place(id)) {
                     *receiver = Receiver::Selected;
                 }
                 let [below, _] = tree.below(id);
@@ -154,7 +156,7 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
     /// Types every node. What stands below a node was recorded before it.
     fn type_nodes(&mut self) {
         let tree = self.tree;
-        for (id, node) in tree.nodes() {
+        for (id, node) in tree.nodes(self.row) {
             let (typing, call) = self.type_node(id, node);
             self.typings.push(typing);
             self.resolved.push(call);
@@ -162,7 +164,7 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
     }
 
     fn typing(&self, id: NodeId) -> Option<&Typing<'t>> {
-        self.typings.get(id.index())
+        self.typings.get(self.row.place(id))
     }
 
     /// The one type that a node is known to have.
@@ -209,7 +211,7 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
     }
 
     fn is_selected(&self, id: NodeId) -> bool {
-        matches!(self.receivers.get(id.index()), Some(Receiver::Selected))
+        matches!(self.receivers.get(self.row.place(id)), Some(Receiver::Selected))
     }
 
     /// The candidates of a call, each with how its arguments fit.
@@ -279,7 +281,7 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
     /// How the value of a node fits a parameter.
     fn value(&self, id: NodeId, parameter: &str) -> Fit {
         let Some(typing) = self.typing(id) else { return Fit::ANY };
-        let Some(Some(call)) = self.resolved.get(id.index()) else { return typing.fit(parameter) };
+        let Some(Some(call)) = self.resolved.get(self.row.place(id)) else { return typing.fit(parameter) };
         let selected = self.is_selected(id);
         let asked = if selected { Asked::Selected } else { Asked::OneOf(&[parameter]) };
         let (mut fit, mut certain) = (None, false);
@@ -294,7 +296,8 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
     }
 
     /// Says of every value what it is given to.
-    fn receive(&mut self, row: &Row<'a>) {
+    fn receive(&mut self) {
+        let row = self.row;
         for part in &row.uses {
             for (id, cql_type) in self.received(part) {
                 self.give(id, cql_type.map(|cql_type| vec![cql_type]));
@@ -302,7 +305,7 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
         }
         // What stands below a node was recorded before it: the last ones are given to first.
         let tree = self.tree;
-        for (id, node) in tree.nodes().rev() {
+        for (id, node) in tree.nodes(self.row).rev() {
             if let Node::Call { arguments, .. } = node {
                 self.pass_on(id, *arguments);
             }
@@ -310,7 +313,7 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
     }
 
     fn give(&mut self, id: NodeId, types: Option<Vec<String>>) {
-        if let (Some(receiver), Some(types)) = (self.receivers.get_mut(id.index()), types)
+        if let (Some(receiver), Some(types)) = (self.receivers.get_mut(self.row.place(id)), types)
             && matches!(receiver, Receiver::Unknown)
         {
             *receiver = Receiver::OneOf(types);
@@ -389,8 +392,8 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
 
     /// What a call may come to, by its arguments and by what its value is given to.
     fn possible(&self, id: NodeId) -> Vec<&Candidate<'t>> {
-        let Some(Some(call)) = self.resolved.get(id.index()) else { return Vec::new() };
-        match self.receivers.get(id.index()) {
+        let Some(Some(call)) = self.resolved.get(self.row.place(id)) else { return Vec::new() };
+        match self.receivers.get(self.row.place(id)) {
             Some(Receiver::Selected) => call.remaining(Asked::Selected),
             Some(Receiver::OneOf(types)) => {
                 let types: Vec<&str> = types.iter().map(String::as_str).collect();
@@ -403,7 +406,7 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
     /// Adds the needs of one call.
     fn need(&self, id: NodeId, needs: &mut Needs<'_>) -> Result<(), Refusal> {
         let Some(Node::Call { function, .. }) = self.tree.node(id) else { return Ok(()) };
-        let Some(Some(call)) = self.resolved.get(id.index()) else { return Ok(()) };
+        let Some(Some(call)) = self.resolved.get(self.row.place(id)) else { return Ok(()) };
         if call.candidates.is_empty() {
             let name = match &function.keyspace {
                 Some(keyspace) => format!("{keyspace}.{}", function.name),
@@ -486,6 +489,17 @@ fn order(tree: &Tree<'_>, row: &Row<'_>, relation: Relation<'_>) -> Vec<NodeId> 
             walk(tree, part.values, part.place == Place::GroupBy, &mut found);
         }
     }
+    // Every call stands somewhere in there. Should one not, it is asked for all the same.
+    let mut reached = vec![false; row.len()];
+    for id in &found {
+        if let Some(reached) = reached.get_mut(row.place(*id)) {
+            *reached = true;
+        }
+    }
+    let missed = tree.nodes(row).filter(|(id, node)| {
+        matches!(node, Node::Call { .. }) && reached.get(row.place(*id)).is_none_or(|reached| !reached)
+    });
+    found.extend(missed.map(|(id, _)| id));
     found
 }
 

@@ -313,7 +313,8 @@ mod tests {
             let limits = Limits { batch_children: usize::MAX, ..Limits::default() };
             let context = Context::recording(limits);
             let _ = run(&text, &context);
-            let nodes = context.tree.map_or(0, |tree| tree.into_inner().len());
+            let nodes: usize =
+                context.tree.map_or(0, |tree| tree.into_inner().rows.iter().map(tree::Row::len).sum());
             assert!(nodes as u64 <= 2 * tokens, "{head}{repeated}{tail}: {nodes} nodes for {tokens}");
         }
     }

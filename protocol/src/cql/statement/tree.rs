@@ -17,8 +17,7 @@ impl NodeId {
     /// No node: nothing stands there, or nothing was recorded.
     pub(crate) const NONE: Self = Self(u32::MAX);
 
-    /// Its place among the nodes of its tree.
-    pub(crate) fn index(self) -> usize {
+    fn index(self) -> usize {
         self.0 as usize
     }
 }
@@ -142,6 +141,21 @@ pub(crate) struct Row<'a> {
     pub(crate) selected: NodeId,
     /// All else that names columns, in the order of the text.
     pub(crate) uses: Vec<Use<'a>>,
+    /// Its nodes are those from here up to `end`, some of them perhaps of readings that were given up.
+    start: usize,
+    end: usize,
+}
+
+impl Row<'_> {
+    /// The place of a node among those of the statement, below [`Row::len`] if it is one of them.
+    pub(crate) fn place(&self, id: NodeId) -> usize {
+        (id.0 as usize).wrapping_sub(self.start)
+    }
+
+    /// How many nodes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.end.saturating_sub(self.start)
+    }
 }
 
 /// The recorded nodes, and the row statements that refer to them.
@@ -176,17 +190,10 @@ impl<'a> Tree<'a> {
         self.nodes.get(id.index()).map(|(node, _)| node)
     }
 
-    /// How many nodes there are; [`NodeId::index`] is below that.
-    pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
-    /// Every node with its id: what stands below a node comes before it.
-    pub(crate) fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node<'a>)> {
-        self.nodes
-            .iter()
-            .enumerate()
-            .map(|(at, (node, _))| (NodeId(u32::try_from(at).unwrap_or(u32::MAX)), node))
+    /// Every node of a statement with its id: what stands below a node comes before it.
+    pub(crate) fn nodes(&self, row: &Row<'a>) -> impl DoubleEndedIterator<Item = (NodeId, &Node<'a>)> {
+        let nodes = self.nodes.get(row.start..row.end).unwrap_or_default().iter().enumerate();
+        nodes.map(|(at, (node, _))| (NodeId(u32::try_from(row.start + at).unwrap_or(u32::MAX)), node))
     }
 
     /// The nodes of the list that starts with `first`.
@@ -230,6 +237,8 @@ impl<'a> Tree<'a> {
 
     /// Ends the statement that is being read.
     pub(crate) fn finish(&mut self) {
-        self.rows.push(std::mem::take(&mut self.draft));
+        let end = self.nodes.len();
+        self.rows.push(Row { end, ..std::mem::take(&mut self.draft) });
+        self.draft.start = end;
     }
 }
