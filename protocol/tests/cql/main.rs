@@ -18,6 +18,7 @@ mod masks;
 mod permissions;
 mod printer;
 mod reading;
+mod releases;
 mod table;
 mod texts;
 

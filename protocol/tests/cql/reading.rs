@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use cqlgate_protocol::cql::statement::{Operator, Select, Selection, SelectorExpr, Subject, Term};
-use cqlgate_protocol::cql::{Limits, Statement, parse};
+use cqlgate_protocol::cql::{Limits, Release, Statement, parse};
 
 fn read(text: &str) -> Statement<'_> {
     parse(text, &Limits::default()).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -47,9 +47,10 @@ fn selections() {
 #[test]
 fn keywords_as_names_of_functions_keep_their_case() {
     // Cassandra folds words, but not these: FROZEN(a) calls another function than frozen(a) does.
-    let called = |text: &str| {
+    let called = |text: &str, release| {
         let text = format!("SELECT {text}(a) FROM t");
-        let Ok(Statement::Select(select)) = parse(&text, &Limits::default()) else { panic!("{text}") };
+        let limits = Limits { release, ..Limits::default() };
+        let Ok(Statement::Select(select)) = parse(&text, &limits) else { panic!("{text}") };
         let Some(SelectorExpr::Function { function, .. }) = select.selectors().next().map(|s| s.expr) else {
             panic!("{text}")
         };
@@ -67,8 +68,11 @@ fn keywords_as_names_of_functions_keep_their_case() {
         ("TOKEN", "token"),
         ("COUNT", "count"),
     ] {
-        assert_eq!(called(text), name, "{text}");
+        assert_eq!(called(text, Release::V5_0), name, "{text}");
     }
+    // Before it was a keyword, it was a word like any other.
+    assert_eq!(called("HASHED", Release::V4_0), "hashed");
+    assert_eq!(called("Vector", Release::V4_1), "vector");
 }
 
 #[test]

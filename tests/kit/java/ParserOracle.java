@@ -16,14 +16,20 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 
 import org.apache.cassandra.auth.IResource;
+import org.apache.cassandra.auth.RoleOptions;
 import org.apache.cassandra.config.DatabaseDescriptor;
+import org.apache.cassandra.cql3.CQL3Type;
 import org.apache.cassandra.cql3.CQLFragmentParser;
 import org.apache.cassandra.cql3.CQLStatement;
 import org.apache.cassandra.cql3.ColumnIdentifier;
 import org.apache.cassandra.cql3.CqlParser;
 import org.apache.cassandra.cql3.QualifiedName;
+import org.apache.cassandra.cql3.Relation;
+import org.apache.cassandra.cql3.Term;
 import org.apache.cassandra.cql3.UTName;
+import org.apache.cassandra.cql3.VariableSpecifications;
 import org.apache.cassandra.cql3.functions.FunctionName;
+import org.apache.cassandra.cql3.statements.SelectStatement;
 import org.slf4j.LoggerFactory;
 
 import ch.qos.logback.classic.Level;
@@ -34,7 +40,8 @@ import ch.qos.logback.classic.Logger;
  *
  * In: a line a text, its UTF-8 in hex. Out: a line of JSON for each: {"refused": why}, or
  * {"class": raw statement, "fields": its own fields that hold names and plain values, "functions": names of
- * the functions called anywhere in it, "children": the same of a batch's statements}.
+ * the functions called anywhere in it, "restricted": columns of its WHERE clause, "markers": names of bind
+ * markers, null for "?", "children": the same of a batch's statements}.
  */
 public final class ParserOracle {
     private ParserOracle() {
@@ -92,6 +99,10 @@ public final class ParserOracle {
                     }
                     continue;
                 }
+                if (value instanceof VariableSpecifications) {
+                    told.put("markers", markers(value));
+                    continue;
+                }
                 Object plain = plain(value);
                 if (plain != null) {
                     fields.put(field.getName(), plain);
@@ -103,13 +114,28 @@ public final class ParserOracle {
             told.put("children", children);
         }
         Set<String> functions = new TreeSet<>();
-        functions(raw, functions, new IdentityHashMap<>(), 0);
+        Set<String> restricted = new TreeSet<>();
+        walk(raw, functions, restricted, new IdentityHashMap<>(), 0);
         told.put("functions", functions);
+        told.put("restricted", restricted);
         return told;
     }
 
+    private static List<Object> markers(Object specifications) throws IllegalAccessException {
+        List<Object> names = new ArrayList<>();
+        for (Field field : VariableSpecifications.class.getDeclaredFields()) {
+            if (field.getName().equals("variableNames")) {
+                field.setAccessible(true);
+                for (Object name : (Collection<?>) field.get(specifications)) {
+                    names.add(name == null ? null : name.toString());
+                }
+            }
+        }
+        return names;
+    }
+
     /** A name or plain value as JSON has it; null for everything else. */
-    private static Object plain(Object value) {
+    private static Object plain(Object value) throws IllegalAccessException {
         if (value instanceof QualifiedName name) {
             return pair(name.hasKeyspace() ? name.getKeyspace() : null, name.getName());
         }
@@ -128,8 +154,27 @@ public final class ParserOracle {
         if (value instanceof Enum<?> one) {
             return one.name();
         }
-        if (value instanceof ColumnIdentifier column) {
-            return column.toString();
+        if (value instanceof ColumnIdentifier || value instanceof CQL3Type.Raw) {
+            return value.toString();
+        }
+        if (value instanceof Term.Raw) {
+            return true;
+        }
+        if (value instanceof RoleOptions || value instanceof SelectStatement.Parameters) {
+            Map<String, Object> inner = new TreeMap<>();
+            for (Field field : value.getClass().getDeclaredFields()) {
+                field.setAccessible(true);
+                Object part = field.get(value);
+                if (part instanceof Map<?, ?> options) {
+                    for (Map.Entry<?, ?> option : options.entrySet()) {
+                        // No option's value but a yes or no.
+                        inner.put(option.getKey().toString(), option.getValue() instanceof Boolean yes ? yes : "");
+                    }
+                } else {
+                    inner.put(field.getName(), part instanceof Collection<?> list ? !list.isEmpty() : plain(part));
+                }
+            }
+            return inner;
         }
         if (value instanceof Collection<?> list) {
             List<Object> all = new ArrayList<>();
@@ -139,7 +184,7 @@ public final class ParserOracle {
                     all.add(plain);
                 }
             }
-            return all.isEmpty() ? null : all;
+            return all.isEmpty() && !list.isEmpty() ? true : all;
         }
         return null;
     }
@@ -151,35 +196,34 @@ public final class ParserOracle {
         return pair;
     }
 
-    /** The functions named in whatever hangs on a statement; Cassandra's own for operators left out. */
-    private static void functions(Object at, Set<String> found, Map<Object, Object> seen, int depth)
-        throws IllegalAccessException {
+    /** What hangs on a statement: functions, Cassandra's own for operators left out, and restricted columns. */
+    private static void walk(Object at, Set<String> functions, Set<String> restricted, Map<Object, Object> seen,
+                             int depth) throws IllegalAccessException {
         if (at == null || depth > 2000 || seen.put(at, at) != null) {
             return;
         }
         if (at instanceof FunctionName name) {
-            if (!"system".equals(name.keyspace) || !(name.name.startsWith("_") || name.name.startsWith("cast_as_"))) {
-                found.add((name.keyspace == null ? "" : name.keyspace) + "." + name.name);
+            boolean operator = name.name.startsWith("_") || name.name.startsWith("cast_as_") || name.name.startsWith("castAs");
+            if (!"system".equals(name.keyspace) || !operator) {
+                functions.add((name.keyspace == null ? "" : name.keyspace) + "." + name.name);
             }
             return;
         }
         if (at instanceof Collection<?> list) {
             for (Object item : list) {
-                functions(item, found, seen, depth + 1);
+                walk(item, functions, restricted, seen, depth + 1);
             }
             return;
         }
         if (at instanceof Map<?, ?> map) {
-            for (Map.Entry<?, ?> entry : map.entrySet()) {
-                functions(entry.getKey(), found, seen, depth + 1);
-                functions(entry.getValue(), found, seen, depth + 1);
-            }
+            walk(map.keySet(), functions, restricted, seen, depth + 1);
+            walk(map.values(), functions, restricted, seen, depth + 1);
             return;
         }
         Class<?> type = at.getClass();
         if (type.isArray() && !type.getComponentType().isPrimitive()) {
             for (Object item : (Object[]) at) {
-                functions(item, found, seen, depth + 1);
+                walk(item, functions, restricted, seen, depth + 1);
             }
             return;
         }
@@ -190,10 +234,18 @@ public final class ParserOracle {
         }
         for (; type != null && type != Object.class; type = type.getSuperclass()) {
             for (Field field : type.getDeclaredFields()) {
-                if (!Modifier.isStatic(field.getModifiers()) && !field.getType().isPrimitive()) {
-                    field.setAccessible(true);
-                    functions(field.get(at), found, seen, depth + 1);
+                if (Modifier.isStatic(field.getModifiers()) || field.getType().isPrimitive()) {
+                    continue;
                 }
+                field.setAccessible(true);
+                Object value = field.get(at);
+                if (at instanceof Relation && (field.getName().equals("entity") || field.getName().equals("entities"))) {
+                    for (Object column : value instanceof Collection<?> list ? list : List.of(value)) {
+                        restricted.add(column.toString());
+                    }
+                    continue;
+                }
+                walk(value, functions, restricted, seen, depth + 1);
             }
         }
     }

@@ -142,7 +142,7 @@ pub(crate) struct CalledFunctions<'l, 'a> {
 impl<'a> CalledFunctions<'_, 'a> {
     /// Whether something holds of all of them. Of what is not kept nothing holds.
     pub(crate) fn all(&self, holds: impl Fn(&FunctionName<'a>) -> bool) -> bool {
-        let limits = Limits::unlimited_of(self.release);
+        let limits = Limits::unlimited(self.release);
         let read = |at: &u32| function_at(self.text, *at as usize, limits);
         let kept = self.calls.at.get(..self.calls.count as usize);
         kept.is_some_and(|kept| kept.iter().all(|at| read(at).is_some_and(|function| holds(&function))))
@@ -296,6 +296,11 @@ impl<'a: 'c, 'c> Cursor<'a, 'c> {
 
     pub(crate) fn is(&self, keyword: Keyword) -> bool {
         self.kind() == TokenKind::Keyword(keyword)
+    }
+
+    /// Whether what came with `release` is known to the cluster.
+    pub(crate) fn knows(&self, release: Release) -> bool {
+        self.context.limits.release >= release
     }
 
     pub(crate) fn at(&self, symbol: Symbol) -> bool {

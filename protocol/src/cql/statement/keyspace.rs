@@ -7,11 +7,21 @@ use nom::sequence::{pair, preceded};
 use super::cursor::{Cursor, Parsed, keyword};
 use super::names::{Name, keyspace, new_keyspace};
 use super::properties::properties;
-use crate::cql::keyword::Keyword;
+use crate::cql::keyword::{Keyword, Release};
 
 /// `IF EXISTS`, or nothing.
 pub(crate) fn if_exists<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, bool> {
     opt(pair(keyword(Keyword::If), cut(keyword(Keyword::Exists)))).map(|found| found.is_some()).parse(input)
+}
+
+/// `IF EXISTS` in an ALTER, which knows it since 4.1.
+pub(crate) fn alter_if_exists<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, bool> {
+    if input.knows(Release::V4_1) { if_exists(input) } else { Ok((input, false)) }
+}
+
+/// `IF NOT EXISTS` in an ALTER, which knows it since 4.1.
+pub(crate) fn alter_if_not_exists<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, bool> {
+    if input.knows(Release::V4_1) { if_not_exists(input) } else { Ok((input, false)) }
 }
 
 /// `IF NOT EXISTS`, or nothing.
@@ -34,7 +44,7 @@ pub(crate) fn create<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'
 
 /// Behind `ALTER KEYSPACE`.
 pub(crate) fn alter<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Name<'a>> {
-    let (rest, keyspace) = preceded(if_exists, keyspace).parse(input)?;
+    let (rest, keyspace) = preceded(alter_if_exists, keyspace).parse(input)?;
     let (rest, ()) = preceded(keyword(Keyword::With), properties).parse(rest)?;
     Ok((rest, keyspace))
 }

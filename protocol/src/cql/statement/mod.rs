@@ -16,6 +16,7 @@ mod error;
 mod keyspace;
 mod kind;
 mod modification;
+mod named;
 mod names;
 mod newer;
 mod objects;
@@ -84,13 +85,8 @@ pub enum Statement<'a> {
 }
 
 impl Limits {
-    /// Limits that nothing exceeds, to read again what was read within limits.
-    pub(crate) const fn unlimited() -> Self {
-        Self::unlimited_of(Release::V5_0)
-    }
-
-    /// The same, with the keywords of a release.
-    pub(crate) const fn unlimited_of(release: Release) -> Self {
+    /// Limits that nothing exceeds, to read again what was read within limits on a release.
+    pub(crate) const fn unlimited(release: Release) -> Self {
         Self {
             release,
             text: usize::MAX,
@@ -147,7 +143,7 @@ fn statement<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>>
         Keyword::Describe | Keyword::Desc => {
             cut(describe::describe).map(Statement::Describe).parse(input.next())
         }
-        Keyword::Add => {
+        Keyword::Add if input.knows(Release::V5_0) => {
             let (rest, ()) = cut(keyword(Keyword::Identity)).parse(input.next())?;
             cut(roles::add_identity).map(Statement::Access).parse(rest)
         }
@@ -224,7 +220,7 @@ impl<'a> Statement<'a> {
     pub fn bind_markers(&self) -> impl Iterator<Item = Option<Name<'a>>> + use<'a> {
         let mut names = Vec::new();
         if let Some((text, 1.., release)) = self.rows() {
-            let context = Context::collecting_markers(Limits::unlimited_of(release));
+            let context = Context::collecting_markers(Limits::unlimited(release));
             if run(text, &context).is_ok() {
                 names = context.markers.map(std::cell::RefCell::into_inner).unwrap_or_default();
             }
@@ -235,7 +231,7 @@ impl<'a> Statement<'a> {
     /// The expressions of a statement about rows, and where it names which columns; `None` for any other.
     pub(crate) fn details(&self) -> Option<Tree<'a>> {
         let (text, _, release) = self.rows()?;
-        let context = Context::recording(Limits::unlimited_of(release));
+        let context = Context::recording(Limits::unlimited(release));
         run(text, &context).ok()?;
         context.tree.map(std::cell::RefCell::into_inner)
     }
@@ -381,7 +377,7 @@ mod tests {
         }
         assert_eq!(
             told("ADD IDENTITY 'i' TO ROLE 'r'", Release::V4_1),
-            "line 1:4 mismatched input 'IDENTITY' expecting K_IDENTITY; Cassandra 5.0 reads it as \
+            "line 1:0 no viable alternative at input 'ADD'; Cassandra 5.0 reads it as \
              CREATE_IDENTITY, the release of this cluster does not"
         );
         assert_eq!(

@@ -9,7 +9,7 @@ use nom::sequence::{delimited, pair, preceded};
 
 use super::cursor::{Cursor, INDEX_MARGIN, Parsed, comma_list, keyword, symbol};
 use super::definition::{CreateIndex, CreateTrigger, CreateView, DropTrigger};
-use super::keyspace::{if_exists, if_not_exists};
+use super::keyspace::{alter_if_exists, alter_if_not_exists, if_exists, if_not_exists};
 use super::names::{
     Name, TableName, any_name, column, index, is_name, name, new_column, new_index, new_table, new_trigger,
     new_type, table, user_type, within,
@@ -85,7 +85,7 @@ pub(crate) fn create_view<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, C
 
 /// Behind `ALTER MATERIALIZED VIEW`.
 pub(crate) fn alter_view<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, TableName<'a>> {
-    let (rest, view) = preceded(if_exists, table).parse(input)?;
+    let (rest, view) = preceded(alter_if_exists, table).parse(input)?;
     let (rest, ()) = preceded(keyword(Keyword::With), properties).parse(rest)?;
     Ok((rest, view))
 }
@@ -115,15 +115,15 @@ fn optional<'a: 'c, 'c, O>(
 
 /// Behind `ALTER TYPE`.
 pub(crate) fn alter_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, TableName<'a>> {
-    let (rest, user_type) = preceded(if_exists, user_type).parse(input)?;
+    let (rest, user_type) = preceded(alter_if_exists, user_type).parse(input)?;
     let (rest, ()) = match rest.kind() {
         TokenKind::Keyword(Keyword::Alter) => {
             (any_name, keyword(Keyword::Type), any_type).map(drop).parse(rest.next())
         }
         TokenKind::Keyword(Keyword::Add) => {
-            (if_not_exists, new_column, any_type).map(drop).parse(rest.next())
+            (alter_if_not_exists, new_column, any_type).map(drop).parse(rest.next())
         }
-        TokenKind::Keyword(Keyword::Rename) => preceded(if_exists, renames).parse(rest.next()),
+        TokenKind::Keyword(Keyword::Rename) => preceded(alter_if_exists, renames).parse(rest.next()),
         _ => rest.fail(),
     }?;
     Ok((rest, user_type))

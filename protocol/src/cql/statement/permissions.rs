@@ -13,7 +13,7 @@ use super::names::{Name, function, is_name, keyspace, table};
 use super::roles::role;
 use super::routines::signature;
 use super::term::string_literal;
-use crate::cql::keyword::Keyword;
+use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::{Symbol, TokenKind};
 use crate::cql::permission::Permission;
 use crate::cql::resource::Resource;
@@ -138,7 +138,8 @@ fn permissions<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Option<Permi
     let one = |input| terminated(permission, opt(keyword(Keyword::Permission))).parse(input);
     let (mut rest, first) = one(input)?;
     let mut all = bit(first);
-    while rest.at(Symbol::Comma) {
+    // Several at once since 4.1.
+    while rest.at(Symbol::Comma) && rest.knows(Release::V4_1) {
         let (behind, more) = cut(one).parse(rest.next())?;
         all |= bit(more);
         rest = behind;
@@ -172,7 +173,9 @@ fn resource<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NamedResource<'
     let (rest, resource) = match (input.kind(), next.kind()) {
         (TokenKind::Keyword(Keyword::All), TokenKind::Keyword(what)) if what != Keyword::To => match what {
             Keyword::Keyspaces => (next.next(), Resource::AllKeyspaces),
-            Keyword::ColumnFamilies => in_keyspace.map(Resource::AllTables).parse(next.next())?,
+            Keyword::ColumnFamilies if input.knows(Release::V4_1) => {
+                in_keyspace.map(Resource::AllTables).parse(next.next())?
+            }
             Keyword::Roles => (next.next(), Resource::AllRoles),
             Keyword::Functions => opt(in_keyspace)
                 .map(|keyspace| keyspace.map_or(Resource::AllFunctions, Resource::FunctionsIn))

@@ -8,7 +8,7 @@ use super::cursor::{Context, Cursor, Limits, Parsed, and_list, comma_nodes, keyw
 use super::names::{Name, any_column, bare_index, column, column_node, field_name};
 use super::term::{Term, Value, in_tuples, in_values, marker, tuple, value, value_node};
 use super::tree::{NodeId, Place, Use};
-use crate::cql::keyword::Keyword;
+use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::{Symbol, TokenKind};
 
 /// One restriction of a WHERE clause.
@@ -55,6 +55,7 @@ pub struct Restrictions<'a> {
     pub(super) text: &'a str,
     pub(super) position: Option<usize>,
     pub(super) markers: usize,
+    pub(super) release: Release,
 }
 
 /// Where a relation's parts stand.
@@ -76,7 +77,7 @@ impl<'a> Iterator for Restrictions<'a> {
     type Item = Restriction<'a>;
 
     fn next(&mut self) -> Option<Restriction<'a>> {
-        let context = Context::new(Limits::unlimited());
+        let context = Context::new(Limits::unlimited(self.release));
         let cursor = Cursor::new(&context, self.text, self.position?, self.markers);
         let (rest, relation) = relation_or_index(cursor).ok()?;
         self.markers = rest.markers;
@@ -85,7 +86,7 @@ impl<'a> Iterator for Restrictions<'a> {
             .column
             .and_then(|start| column(Cursor::new(&context, self.text, start, 0)).ok())
             .map_or(Subject::Other, |(_, name)| Subject::Column(name));
-        let value = relation.value.map_or(Term::Null, |value| value.term(self.text));
+        let value = relation.value.map_or(Term::Null, |value| value.term(self.text, self.release));
         Some(Restriction { subject, operator: relation.operator, value })
     }
 }
@@ -234,7 +235,7 @@ fn continues_condition(input: &Cursor<'_, '_>) -> bool {
 fn condition<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     let (rest, columns) = column_node(input)?;
     let (mut key, mut field) = (NodeId::NONE, None);
-    let (rest, operator, values) = if rest.is(Keyword::Contains) {
+    let (rest, operator, values) = if rest.is(Keyword::Contains) && rest.knows(Release::V4_1) {
         let (rest, operator) = contains(rest)?;
         let (rest, value) = cut(value_node).parse(rest)?;
         (rest, operator, value)

@@ -9,7 +9,7 @@ use nom::sequence::{delimited, pair, preceded};
 
 use super::access::{Access, PasswordForm, RoleOptions};
 use super::cursor::{Cursor, Fail, LONGEST_NAME, Parsed, and_list, comma_list, keyword, symbol, token};
-use super::keyspace::{if_exists, if_not_exists};
+use super::keyspace::{alter_if_exists, if_exists, if_not_exists};
 use super::names::{Name, name, within};
 use super::properties::map;
 use super::term::{string, string_literal};
@@ -50,7 +50,7 @@ pub(crate) fn create_role<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, A
 
 /// Behind `ALTER ROLE`.
 pub(crate) fn alter_role<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Access<'a>> {
-    let (rest, role) = preceded(if_exists, role).parse(input)?;
+    let (rest, role) = preceded(alter_if_exists, role).parse(input)?;
     let (rest, options) = with_options(rest)?;
     Ok((rest, Access::AlterRole { role, options }))
 }
@@ -69,7 +69,7 @@ pub(crate) fn create_user<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, A
 
 /// Behind `ALTER USER`.
 pub(crate) fn alter_user<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Access<'a>> {
-    let (rest, role) = preceded(if_exists, user).parse(input)?;
+    let (rest, role) = preceded(alter_if_exists, user).parse(input)?;
     let (rest, options) = user_options(rest)?;
     Ok((rest, Access::AlterRole { role, options }))
 }

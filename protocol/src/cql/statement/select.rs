@@ -56,13 +56,13 @@ impl<'a> Select<'a> {
     /// The entries of the selection in order; none for `*`.
     pub fn selectors(&self) -> Selectors<'a> {
         let position = (self.selection == Selection::List).then_some(self.selectors_at);
-        Selectors { text: self.text, position }
+        Selectors { text: self.text, position, release: self.release }
     }
 
     /// The restrictions of the WHERE clause in order.
     pub fn restrictions(&self) -> Restrictions<'a> {
         let (position, markers) = self.where_at.map_or((None, 0), |(at, markers)| (Some(at), markers));
-        Restrictions { text: self.text, position, markers }
+        Restrictions { text: self.text, position, markers, release: self.release }
     }
 
     /// The value of the LIMIT clause: an integer or a marker.
@@ -95,7 +95,7 @@ pub(crate) fn select<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Select
         rest
     };
     let by = |word| pair(keyword(word), keyword(Keyword::By));
-    let (rest, group) = opt(preceded(by(Keyword::Group), cut(comma_nodes(expression_node)))).parse(rest)?;
+    let (rest, group) = opt(preceded(by(Keyword::Group), cut(comma_nodes(group)))).parse(rest)?;
     if let Some(values) = group {
         used(&rest, Place::GroupBy, NodeId::NONE, NodeId::NONE, values);
     }
@@ -115,7 +115,7 @@ pub(crate) fn select<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Select
         has_group_by: group.is_some(),
         has_order_by: order.is_some(),
         has_per_partition_limit: per_partition.is_some(),
-        limit: limit.map(|value| value.term(input.text)),
+        limit: limit.map(|value| value.term(input.text, input.context.limits.release)),
         selectors_at: clause.at,
         where_at,
         calls: input.context.calls.take(),
@@ -165,6 +165,11 @@ fn modifies(next: &Cursor<'_, '_>) -> bool {
         }
         _ => true,
     }
+}
+
+/// What rows are grouped by: columns alone before 4.1.
+fn group<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
+    if input.knows(Release::V4_1) { expression_node(input) } else { column_node(input) }
 }
 
 /// A column, perhaps compared with a vector, and a direction.

@@ -14,7 +14,7 @@ use super::names::{
 use super::term::{called, constant, marker, parenthesised_type, typed, value_node};
 use super::tree::{Node, NodeId};
 use super::types::native_type;
-use crate::cql::keyword::Keyword;
+use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::{Symbol, TokenKind};
 
 /// One entry of a selection.
@@ -51,6 +51,7 @@ pub enum SelectorExpr<'a> {
 pub struct Arguments<'a> {
     text: &'a str,
     position: usize,
+    release: Release,
 }
 
 /// The entries of a selection, read one at a time.
@@ -58,6 +59,7 @@ pub struct Arguments<'a> {
 pub struct Selectors<'a> {
     pub(super) text: &'a str,
     pub(super) position: Option<usize>,
+    pub(super) release: Release,
 }
 
 /// Where an expression stands and what it is at first sight.
@@ -79,14 +81,15 @@ enum Shape {
 }
 
 impl Expression {
-    fn expr<'a>(&self, text: &'a str) -> SelectorExpr<'a> {
-        let context = Context::new(Limits::unlimited());
+    fn expr<'a>(&self, text: &'a str, release: Release) -> SelectorExpr<'a> {
+        let context = Context::new(Limits::unlimited(release));
         let cursor = Cursor::new(&context, text, self.start, 0);
         match self.shape {
             Shape::Column => name(cursor).map_or(SelectorExpr::Other, |(_, name)| SelectorExpr::Column(name)),
             Shape::CountAll => SelectorExpr::CountAll,
             Shape::Call => function(cursor).map_or(SelectorExpr::Other, |(rest, function)| {
-                SelectorExpr::Function { function, arguments: Arguments { text, position: rest.token.end } }
+                let arguments = Arguments { text, position: rest.token.end, release };
+                SelectorExpr::Function { function, arguments }
             }),
             Shape::Other => SelectorExpr::Other,
         }
@@ -97,10 +100,10 @@ impl<'a> Iterator for Arguments<'a> {
     type Item = SelectorExpr<'a>;
 
     fn next(&mut self) -> Option<SelectorExpr<'a>> {
-        let context = Context::new(Limits::unlimited());
+        let context = Context::new(Limits::unlimited(self.release));
         let (rest, expression) = expression(Cursor::new(&context, self.text, self.position, 0)).ok()?;
         self.position = if rest.at(Symbol::Comma) { rest.token.end } else { rest.token.start };
-        Some(expression.expr(self.text))
+        Some(expression.expr(self.text, self.release))
     }
 }
 
@@ -108,12 +111,12 @@ impl<'a> Iterator for Selectors<'a> {
     type Item = Selector<'a>;
 
     fn next(&mut self) -> Option<Selector<'a>> {
-        let context = Context::new(Limits::unlimited());
+        let context = Context::new(Limits::unlimited(self.release));
         let cursor = Cursor::new(&context, self.text, self.position?, 0);
         let (rest, (expression, alias)) = selector_and(name).parse(cursor).ok()?;
         self.position = rest.at(Symbol::Comma).then_some(rest.token.end);
         Some(Selector {
-            expr: expression.expr(self.text),
+            expr: expression.expr(self.text, self.release),
             alias,
             text: self.text.get(expression.start..expression.end).unwrap_or_default(),
         })
@@ -241,6 +244,10 @@ fn operand<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, (Shape, NodeId)>
         TokenKind::Keyword(Keyword::WriteTime | Keyword::MaxWriteTime | Keyword::Ttl) if opens => {
             let inside = |input| {
                 let (rest, node) = plain_column(input)?;
+                // Of fields and elements since 5.0.
+                if !rest.knows(Release::V5_0) {
+                    return Ok((rest, node));
+                }
                 modifiers(rest, node).map(|(rest, modified)| (rest, modified.unwrap_or(node)))
             };
             let inner = input.deeper_selector()?.next();
@@ -346,6 +353,9 @@ fn hint_operand<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
     let (rest, end) =
         if rest.at(Symbol::Range) { opt(expression_node).parse(rest.next())? } else { (rest, None) };
     let list = input.record(|| Node::List(first.unwrap_or(NodeId::NONE)));
+    if rest.previous_end == inner.token.end && inner.at(Symbol::Range) && end.is_none() {
+        return rest.fail();
+    }
     let node = match end {
         None => list,
         Some(end) => {

@@ -7,7 +7,7 @@ use nom::multi::many0_count;
 use nom::sequence::{delimited, pair, preceded};
 
 use super::cursor::{Cursor, Parsed, and_list, comma_list, keyword, symbol, token};
-use super::keyspace::{if_exists, if_not_exists};
+use super::keyspace::{alter_if_exists, alter_if_not_exists, if_exists, if_not_exists};
 use super::names::{Name, TableName, any_column, any_name, function, new_column, new_table, table};
 use super::properties::{and_properties, properties, property};
 use super::term::value;
@@ -89,7 +89,7 @@ fn ordered_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 
 /// Behind `ALTER TABLE`.
 pub(crate) fn alter<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, TableName<'a>> {
-    let (rest, table) = preceded(if_exists, table).parse(input)?;
+    let (rest, table) = preceded(alter_if_exists, table).parse(input)?;
     let (rest, ()) = match rest.kind() {
         TokenKind::Keyword(Keyword::Alter) => alter_column(rest.next())?,
         TokenKind::Keyword(Keyword::Add) => add_columns(rest.next())?,
@@ -102,7 +102,7 @@ pub(crate) fn alter<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, TableNa
 }
 
 fn alter_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    let (rest, conditional) = if_exists(input)?;
+    let (rest, conditional) = alter_if_exists(input)?;
     let (rest, ()) = any_column(rest)?;
     if rest.is(Keyword::Type) && !conditional {
         return any_type(rest.next());
@@ -115,7 +115,7 @@ fn alter_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 
 fn add_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     let column = |input| (new_column, any_type, opt(keyword(Keyword::Static)), opt(mask)).parse(input);
-    let (rest, _) = if_not_exists(input)?;
+    let (rest, _) = alter_if_not_exists(input)?;
     if rest.at(Symbol::ParenOpen) {
         return delimited(symbol(Symbol::ParenOpen), comma_list(column), symbol(Symbol::ParenClose))
             .map(std::mem::drop)
@@ -128,7 +128,7 @@ fn drop_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     if input.is(Keyword::Compact) && input.next().is(Keyword::Storage) {
         return Ok((input.next().next(), ()));
     }
-    let (rest, _) = if_exists(input)?;
+    let (rest, _) = alter_if_exists(input)?;
     let several = delimited(symbol(Symbol::ParenOpen), comma_list(any_name), symbol(Symbol::ParenClose));
     let (rest, ()) = alt((any_name, several.map(std::mem::drop))).parse(rest)?;
     let timestamp = (keyword(Keyword::Timestamp), token(TokenKind::Integer));
@@ -136,7 +136,7 @@ fn drop_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 }
 
 fn rename_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    let (rest, _) = if_exists(input)?;
+    let (rest, _) = alter_if_exists(input)?;
     renames(rest)
 }
 

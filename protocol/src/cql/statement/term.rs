@@ -13,7 +13,7 @@ use super::cursor::{
 use super::names::{FunctionName, Name, any_name, call, is_name, name, starts_call, unquote};
 use super::tree::{Node, NodeId};
 use super::types::{any_type, native_type};
-use crate::cql::keyword::Keyword;
+use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::{Symbol, TokenKind};
 
 /// A value as far as somebody who does not know the schema can read it.
@@ -48,6 +48,7 @@ pub struct Terms<'a> {
     text: &'a str,
     position: usize,
     markers: usize,
+    release: Release,
 }
 
 /// Where a value stands and what it is at first sight.
@@ -76,7 +77,7 @@ impl Value {
     }
 
     /// The value as others see it.
-    pub(crate) fn term<'a>(&self, text: &'a str) -> Term<'a> {
+    pub(crate) fn term<'a>(&self, text: &'a str, release: Release) -> Term<'a> {
         let slice = text.get(self.start..self.end).unwrap_or_default();
         match self.shape {
             Shape::Token(TokenKind::String) => Term::String(string(slice)),
@@ -85,13 +86,15 @@ impl Value {
             Shape::Token(TokenKind::Boolean) => Term::Boolean(slice.eq_ignore_ascii_case("true")),
             Shape::Token(TokenKind::Keyword(Keyword::Null)) => Term::Null,
             Shape::Bind => {
-                let context = Context::new(Limits::default());
+                let context = Context::new(Limits::unlimited(release));
                 let cursor = Cursor::new(&context, text, self.start, self.markers);
                 let name =
                     if cursor.at(Symbol::Colon) { name(cursor.next()).ok().map(|(_, n)| n) } else { None };
                 Term::Bind { index: self.markers, name }
             }
-            Shape::List => Term::List(Terms { text, position: self.start + 1, markers: self.markers }),
+            Shape::List => {
+                Term::List(Terms { text, position: self.start + 1, markers: self.markers, release })
+            }
             Shape::Token(_) | Shape::Other => Term::Other(slice),
         }
     }
@@ -101,13 +104,13 @@ impl<'a> Iterator for Terms<'a> {
     type Item = Term<'a>;
 
     fn next(&mut self) -> Option<Term<'a>> {
-        let context = Context::new(Limits::unlimited());
+        let context = Context::new(Limits::unlimited(self.release));
         let cursor = Cursor::new(&context, self.text, self.position, self.markers);
         let (rest, value) = value(cursor).ok()?;
         self.markers = rest.markers;
         // Behind the last value stands the closing parenthesis, where no value starts.
         self.position = if rest.at(Symbol::Comma) { rest.token.end } else { rest.token.start };
-        Some(value.term(self.text))
+        Some(value.term(self.text, self.release))
     }
 }
 
@@ -209,7 +212,8 @@ fn precedes_column(plus: &Cursor<'_, '_>) -> bool {
 }
 
 fn starts_cast(input: &Cursor<'_, '_>) -> bool {
-    input.is(Keyword::Cast) && input.next().at(Symbol::ParenOpen)
+    // Since 4.1; only selections had it before.
+    input.is(Keyword::Cast) && input.knows(Release::V4_1) && input.next().at(Symbol::ParenOpen)
 }
 
 /// Behind an operator, if one more is within the limit.
@@ -350,8 +354,14 @@ fn braces<'a: 'c, 'c>(inner: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
 fn cast_operand<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Result<Option<Cursor<'a, 'c>>, nom::Err<Fail>> {
     let Some(operand) = parenthesised_type(input)? else { return Ok(None) };
     let starts = match operand.kind() {
-        TokenKind::Symbol(Symbol::Colon) => input.next().kind() != TokenKind::String,
-        TokenKind::Symbol(Symbol::Question | Symbol::BracketOpen | Symbol::BraceOpen | Symbol::ParenOpen)
+        // A string may be a key as well as a class; then what follows its colon is a value, or no value is.
+        TokenKind::Symbol(Symbol::Colon) if input.next().kind() == TokenKind::String => {
+            let name = operand.next();
+            is_name(name.kind()) && !name.next().at(Symbol::ParenOpen) && !name.next().at(Symbol::Dot)
+        }
+        TokenKind::Symbol(
+            Symbol::Colon | Symbol::Question | Symbol::BracketOpen | Symbol::BraceOpen | Symbol::ParenOpen,
+        )
         | TokenKind::Keyword(Keyword::Null) => true,
         kind => is_constant(kind) || starts_call(&operand) || starts_cast(&operand),
     };

@@ -35,6 +35,11 @@ pub struct Read {
     pub fields: serde_json::Map<String, serde_json::Value>,
     /// Names of functions anywhere in the statement, `keyspace.name`, the keyspace perhaps empty.
     pub functions: Vec<String>,
+    /// Columns that the WHERE clause restricts.
+    pub restricted: Vec<String>,
+    /// Names of the bind markers in order; `None` for `?`. A batch's children have none of their own.
+    #[serde(default)]
+    pub markers: Vec<Option<String>>,
     /// A batch's statements.
     #[serde(default)]
     pub children: Vec<Self>,

@@ -221,10 +221,10 @@ pub fn mutated(tokens: &[String], others: &[String], grammar: &Grammar, random: 
             all.truncate(at);
             all.extend_from_slice(others.get(random.below(others.len())..).unwrap_or_default());
         }
-        // Brackets around one token, several deep.
+        // Brackets around one token, several deep, now and then nearly as deep as may be.
         11 => {
             let (open, close) = *random.pick(&BRACKETS).unwrap_or(&("(", ")"));
-            let levels = 1 + random.below(4);
+            let levels = 1 + if random.once_in(8) { random.below(10) } else { random.below(4) };
             let close = vec![close.to_owned(); levels];
             all.splice((at + 1).min(all.len())..(at + 1).min(all.len()), close);
             all.splice(at..at, vec![open.to_owned(); levels]);
@@ -255,9 +255,23 @@ pub fn mutated(tokens: &[String], others: &[String], grammar: &Grammar, random: 
 
 const BRACKETS: [(&str, &str); 5] = [("(", ")"), ("[", "]"), ("{", "}"), ("f(", ")"), ("(int)", "")];
 
+/// Characters of numbers, durations, UUIDs, and of what stops them.
+const OF_NUMBERS: &[&str] = &[
+    "0", "1", "7", "12", "1234", "00000000", "a", "b", "c", "d", "e", "f", "E", "x", "X", "h", "m", "s", "y",
+    "w", "n", "u", "ms", "us", "ns", "mo", "MO", "Y", "M", "D", "H", "S", "W", "P", "T", "PT", ".", "..",
+    "-", "+", "_", "\u{b5}s", "\u{3bc}s", "LIMIT", "AND", "nan", "NaN", "infinity", "-n", "-i", "-P", "true",
+    "'", "\"", "$", "$$", "--", "/", "*",
+];
+
+/// Something that looks like a number, and may or may not be one.
+fn number_like(random: &mut Random) -> String {
+    (0..=random.below(7)).filter_map(|_| random.pick(OF_NUMBERS)).copied().collect()
+}
+
 /// Something for one place: a keyword, a name, a piece, a token of elsewhere.
 fn fresh(others: &[String], grammar: &Grammar, random: &mut Random) -> Vec<String> {
-    match random.below(6) {
+    match random.below(7) {
+        6 => vec![number_like(random)],
         0 | 1 => grammar.sentence("@keyword", random),
         2 => grammar.sentence("name", random),
         3 => grammar.sentence(if random.once_in(2) { "value" } else { "constant" }, random),
