@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 
-use super::typing::{Fit, Typing, assign, head, parameters};
+use super::candidates::{Asked, Call, Candidate};
+use super::order::order;
+use super::typing::{Fit, Typing, head, parameters};
 use crate::cql::canonical_type;
 use crate::cql::functions::{is_native, signatures};
 use crate::cql::need::{Need, Needs};
@@ -16,71 +18,6 @@ use crate::cql::resource::Resource;
 use crate::cql::schema::{Function, Relation, Schema};
 use crate::cql::statement::tree::{Node, NodeId, Place, Row, Tree, Use};
 use crate::cql::statement::{FunctionName, Operator};
-
-/// One function that a call may come to.
-struct Candidate<'s> {
-    /// The user's function; `None` for a native one.
-    function: Option<&'s Function>,
-    /// What it returns; `None` if that depends on the call.
-    returns: Option<Cow<'s, str>>,
-    /// What it takes; `None` if it takes what it is given.
-    takes: Option<Vec<Cow<'s, str>>>,
-    /// How the arguments fit.
-    fit: Fit,
-}
-
-/// A call and what it may come to.
-struct Call<'s> {
-    /// Where the user functions are.
-    keyspace: Cow<'s, str>,
-    candidates: Vec<Candidate<'s>>,
-}
-
-/// What a call is asked to return.
-#[derive(Clone, Copy)]
-enum Asked<'x> {
-    /// It is not known.
-    Unknown,
-    /// That does not matter.
-    Selected,
-    /// One of these types.
-    OneOf(&'x [&'x str]),
-}
-
-impl Candidate<'_> {
-    /// How what it returns fits one of some types.
-    fn returned(&self, types: &[&str]) -> Fit {
-        let Some(returns) = self.returns.as_deref() else { return Fit::ANY };
-        types.iter().map(|cql_type| assign(cql_type, returns)).reduce(Fit::or).unwrap_or(Fit::ANY)
-    }
-}
-
-impl<'s> Call<'s> {
-    /// The candidates that a node may choose.
-    fn remaining(&self, asked: Asked<'_>) -> Vec<&Candidate<'s>> {
-        let returns = |candidate: &Candidate<'_>| match asked {
-            Asked::OneOf(types) => candidate.returned(types),
-            Asked::Unknown | Asked::Selected => Fit::ANY,
-        };
-        let mut remaining: Vec<_> = self.candidates.iter().collect();
-        remaining.retain(|candidate| candidate.fit.possible() && returns(candidate).possible());
-        // An exact match wins over all others, unless what it returns may count against it.
-        let same =
-            remaining.iter().map(|candidate| &candidate.returns).is_sorted_by(|one, other| one == other);
-        let wins = |candidate: &&Candidate<'_>| {
-            candidate.fit == Fit::EXACT
-                && match asked {
-                    Asked::Selected => true,
-                    Asked::OneOf(_) => !returns(candidate).may_not(),
-                    Asked::Unknown => candidate.returns.is_some() && same,
-                }
-        };
-        if remaining.iter().any(wins) {
-            remaining.retain(|candidate| candidate.fit.may_be_exact());
-        }
-        remaining
-    }
-}
 
 /// What the value of a node is given to.
 #[derive(Clone, Debug, Default)]
@@ -455,76 +392,4 @@ fn element_type(of: &str) -> Option<String> {
         _ => return None,
     };
     parameters(of).get(place).map(|&inner| inner.to_owned())
-}
-
-/// The calls of a row statement in the order of Cassandra's checks: in a selection a function before its
-/// arguments, elsewhere behind them; the partition key's values first, then those of other keys.
-fn order(tree: &Tree<'_>, row: &Row<'_>, relation: Relation<'_>) -> Vec<NodeId> {
-    let mut found = Vec::new();
-    walk(tree, row.selected, true, &mut found);
-    let is_key = |part: &Use<'_>| {
-        tree.columns(part.columns).next().is_some_and(|name| relation.column(name).is_some_and(|c| c.is_key))
-    };
-    let group = |part: &Use<'_>| match part.place {
-        Place::Where(_) | Place::WhereTuple | Place::WhereToken => u8::from(!is_key(part)),
-        Place::Insert | Place::Set | Place::Delete => 2,
-        Place::WhereIndex | Place::OrderBy => 3,
-        Place::If(_) => 4,
-        Place::GroupBy => 5,
-    };
-    let mut parts: Vec<&Use<'_>> = row.uses.iter().collect();
-    parts.sort_by_key(|part| group(part));
-    for part in parts {
-        if part.place == Place::Insert {
-            // The values of key columns are restrictions.
-            let keys = tree.columns(part.columns).map(|name| relation.column(name).is_some_and(|c| c.is_key));
-            let mut values: Vec<_> =
-                tree.list(part.values).zip(keys.chain(std::iter::repeat(false))).collect();
-            values.sort_by_key(|(_, key)| !key);
-            for (id, _) in values {
-                walk_one(tree, id, false, &mut found);
-            }
-        } else {
-            walk(tree, part.key, false, &mut found);
-            walk(tree, part.values, part.place == Place::GroupBy, &mut found);
-        }
-    }
-    // Every call stands somewhere in there. Should one not, it is asked for all the same.
-    let mut reached = vec![false; row.len()];
-    for id in &found {
-        if let Some(reached) = reached.get_mut(row.place(*id)) {
-            *reached = true;
-        }
-    }
-    let missed = tree.nodes(row).filter(|(id, node)| {
-        matches!(node, Node::Call { .. }) && reached.get(row.place(*id)).is_none_or(|reached| !reached)
-    });
-    found.extend(missed.map(|(id, _)| id));
-    found
-}
-
-/// The calls of the list that starts with `first`.
-fn walk(tree: &Tree<'_>, first: NodeId, before: bool, found: &mut Vec<NodeId>) {
-    for id in tree.list(first) {
-        walk_one(tree, id, before, found);
-    }
-}
-
-/// The calls of one expression: nothing nests so deep that it could not be gone through with a list of what
-/// is left to do.
-fn walk_one(tree: &Tree<'_>, id: NodeId, before: bool, found: &mut Vec<NodeId>) {
-    let mut open = vec![(id, false)];
-    while let Some((id, done)) = open.pop() {
-        if done || before {
-            found.push(id);
-        }
-        if done {
-            continue;
-        }
-        if !before {
-            open.push((id, true));
-        }
-        let below: Vec<_> = tree.below(id).iter().flat_map(|first| tree.list(*first)).collect();
-        open.extend(below.into_iter().rev().map(|id| (id, false)));
-    }
 }

@@ -6,9 +6,11 @@
 
 mod access;
 mod calls;
+mod candidates;
 mod columns;
 mod definitions;
 mod masks;
+mod order;
 mod rows;
 mod typing;
 
