@@ -90,9 +90,14 @@ macro_rules! keywords {
 
             /// The same as text.
             pub const fn as_str(self) -> &'static str {
-                match std::str::from_utf8(self.as_bytes()) {
-                    Ok(word) => word,
-                    Err(_) => "",
+                match self {
+                    // Checked when it is compiled: parsers that fail ask for it all the time.
+                    $($(Self::$name => const {
+                        match std::str::from_utf8($text) {
+                            Ok(word) => word,
+                            Err(_) => "",
+                        }
+                    },)*)*
                 }
             }
 
