@@ -6,10 +6,11 @@
 //!
 //! [`load`] and [`stub`] are plain threads with buffers of their own, so that what is measured between them
 //! is the relay alone. [`serving`] runs the gateway's own session code in this process, [`subject`] starts
-//! the released program and the relay as processes.
+//! the released program and the relay as processes. [`judging`] is what is judged without any session.
 
 pub mod callgrind;
 pub mod cpu;
+pub mod judging;
 pub mod load;
 pub mod relay;
 pub mod serving;

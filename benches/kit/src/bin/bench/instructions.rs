@@ -1,5 +1,7 @@
-//! Instructions a request in user space, and the gate on their growth.
+//! Instructions in user space: for a request, to classify a text, to decide on a need; and the gates on them.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use cqlgate_benches::callgrind::{self, DEPTHS};
@@ -9,12 +11,21 @@ use cqlgate_testkit::{Result, Trouble};
 /// Growth over the stored figures that is let pass.
 const GROWTH: f64 = 0.03;
 
+/// What it should cost to classify a text of 100 bytes: a goal, not a gate.
+const CLASSIFY: u64 = 6000;
+
+/// How much dearer a byte of a hostile text may be in one four times as long.
+const BEND: f64 = 1.1;
+
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
     rustc: String,
     depth_1: u64,
     depth_32: u64,
+    /// To classify and to decide.
+    #[serde(default)]
+    judging: BTreeMap<String, u64>,
 }
 
 /// Counts, reports, and compares with what is stored.
@@ -25,17 +36,25 @@ pub(crate) fn gate() -> Result<bool> {
     let mut good = true;
     for ((depth, counted), stored) in DEPTHS.into_iter().zip(count()?).zip([stored.depth_1, stored.depth_32])
     {
-        let growth = ratio(counted, stored) - 1.0;
-        good &= growth <= GROWTH;
-        println!(
-            "instructions, EXECUTE and RESULT, depth {depth}: {counted}, stored {stored}: {:+.1} % \
-             (gate: +{:.0} %)",
-            growth * 100.0,
-            GROWTH * 100.0
-        );
-        if growth < -GROWTH {
-            println!("  better than stored: benches/gates --renew");
+        good &= holds(&format!("EXECUTE and RESULT, depth {depth}"), counted, stored);
+    }
+    let judging = callgrind::count_judging()?;
+    for (name, counted) in &judging.small {
+        match stored.judging.get(name) {
+            Some(stored) => good &= holds(name, *counted, *stored),
+            None => println!("instructions, {name}: {counted}, nothing stored: benches/gates --renew"),
         }
+        if name.starts_with("classify") && *counted > CLASSIFY {
+            println!("  the goal is {CLASSIFY}");
+        }
+    }
+    for (name, [short, long]) in &judging.hostile {
+        let [from, to] = callgrind::SIZES;
+        let bend = ratio(*long, *short) / ratio(to as u64, from as u64);
+        println!(
+            "instructions, hostile, {name}: {short} at {from} bytes, {long} at {to}: {bend:.2} a byte (gate: {BEND})"
+        );
+        good &= bend <= BEND;
     }
     let compiler = rustc()?;
     if compiler != stored.rustc {
@@ -43,22 +62,43 @@ pub(crate) fn gate() -> Result<bool> {
     }
     if !good {
         println!(
-            "FAILED: a forwarded EXECUTE costs more instructions than it did. If that is meant, say why in the \
+            "FAILED: a request or its judging costs more instructions than it did. If that is meant, say why in the \
              commit that runs benches/gates --renew"
         );
     }
     Ok(good)
 }
 
+/// Prints one figure beside what is stored; true if it did not grow too much.
+fn holds(name: &str, counted: u64, stored: u64) -> bool {
+    let growth = ratio(counted, stored) - 1.0;
+    println!(
+        "instructions, {name}: {counted}, stored {stored}: {:+.1} % (gate: +{:.0} %)",
+        growth * 100.0,
+        GROWTH * 100.0
+    );
+    if growth < -GROWTH {
+        println!("  better than stored: benches/gates --renew");
+    }
+    growth <= GROWTH
+}
+
 /// Counts and stores.
 pub(crate) fn renew() -> Result<()> {
     let [depth_1, depth_32] = count()?;
-    let text = format!(
+    let mut text = format!(
         "# Instructions in user space for one EXECUTE judged and forwarded and its RESULT passed back, as callgrind\n\
          # counts them on the serving thread, in bursts of 1 and of 32. Written by: benches/gates --renew\n\
          rustc = \"{}\"\ndepth_1 = {depth_1}\ndepth_32 = {depth_32}\n",
         rustc()?
     );
+    text.push_str(
+        "\n# To classify a text of 100 bytes (parse, and what it needs), and to decide on one need by a thousand rules.\n\
+         [judging]\n",
+    );
+    for (name, counted) in callgrind::count_judging()?.small {
+        let _ = writeln!(text, "{name} = {counted}");
+    }
     let path = stored_at();
     std::fs::write(&path, text).during(format!("writing {}", path.display()))?;
     println!("stored in {}", path.display());

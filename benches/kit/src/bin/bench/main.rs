@@ -1,8 +1,9 @@
-//! `bench instructions`, `bench syscalls`, `bench compare`: the figures of `benches/README.md`.
+//! `bench instructions`, `bench judging`, `bench syscalls`, `bench compare`: the figures of `benches/README.md`.
 #![allow(clippy::print_stdout, reason = "reports")]
 
 mod compare;
 mod instructions;
+mod judging;
 mod syscalls;
 
 use std::io::Read as _;
@@ -17,6 +18,7 @@ use cqlgate_testkit::{Result, Trouble};
 
 const USAGE: &str = "\
 bench instructions [--renew]  instructions a request, against benches/instructions.toml (needs valgrind)
+bench judging                 time to classify and to decide
 bench syscalls                system calls a request, beside a blind relay's (needs strace)
 bench compare [ROUNDS]        CPU a request, beside a blind relay's, in interleaved rounds [default: 24]";
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["instructions"] => instructions::gate(),
         ["instructions", "--renew"] => instructions::renew().map(|()| true),
+        ["judging"] => judging::report().map(|()| true),
         ["syscalls"] => syscalls::report().map(|()| true),
         ["compare"] => compare::report(24).map(|()| true),
         ["compare", rounds] => match rounds.parse() {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         // Parts of the above, in processes of their own.
         ["relay", stub] => stub.parse().during("the stub's address").and_then(run_relay).map(|()| true),
         ["workload", "gateway"] => callgrind::workload(Who::Gateway).map(|()| true),
+        ["workload", "judging"] => callgrind::judging().map(|()| true),
         ["workload", "relay"] => callgrind::workload(Who::Relay).map(|()| true),
         _ => Err(Trouble::new(USAGE)),
     };
