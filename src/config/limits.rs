@@ -93,13 +93,18 @@ pub const CONTROL_HEARTBEAT: Duration = Duration::from_secs(10);
 pub const CONTROL_HEARTBEAT_ANSWER: Duration = Duration::from_secs(5);
 /// Events that wait to be looked at; beyond it the connection is given up and the schema read anew.
 pub const CONTROL_EVENTS: usize = 4096;
-/// Rows of one query of the control connection: tables of a cluster count in thousands.
-pub const CONTROL_ROWS: usize = 1_000_000;
+/// Rows of one query of the control connection: the columns of 100,000 tables, and ten times more.
+pub const CONTROL_ROWS: usize = 10_000_000;
 /// An answer on the control connection above [`ENVELOPE`] is skipped up to this length: the largest frame
 /// of Cassandra 4.0.
 pub const CONTROL_SKIP: usize = 256 * 1024 * 1024;
 /// Keyspaces read one by one after events; more of them at once, and the whole schema is read.
 pub const CONTROL_KEYSPACES: usize = 32;
+/// Parts of one keyspace (a table, a type) read one by one after events; more of them at once, and the whole
+/// keyspace is read, unless it is so large that [`CONTROL_TABLES_A_PART`] says otherwise.
+pub const CONTROL_PARTS: usize = 32;
+/// Tables of a keyspace that can be read with all others in the time that a part of it takes by itself.
+pub const CONTROL_TABLES_A_PART: usize = 64;
 /// Look-ups of unknown names, and of unknown prepared ids, that reach the nodes each second: what nobody
 /// knows can be asked for without end.
 pub const LOOKUPS_PER_SECOND: u32 = 50;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cqlgate_protocol::wire::client::{self, Consistency, Query};
-use cqlgate_protocol::wire::response::{ColumnType, Event, Response, ResultBody};
+use cqlgate_protocol::wire::response::{ColumnType, Event, Response, ResultBody, Rows};
 use cqlgate_protocol::wire::{Header, Version, WireError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
@@ -22,12 +22,13 @@ use tokio::time::timeout;
 
 use super::envelope::{self, EnvelopeError};
 use super::stream::Stream;
+use super::values::Row;
 use crate::config::limits;
 
 /// Requests without an answer at the same moment.
 const IN_FLIGHT: usize = 256;
-/// Rows of one page.
-const PAGE: i32 = 1000;
+/// Rows of one page: of the widest schema table that is half a mebibyte.
+const PAGE: i32 = 5000;
 /// Pages of one query; a node may send small ones, but not for ever.
 const PAGES: usize = 10_000;
 
@@ -151,21 +152,59 @@ impl Client {
     /// All rows of a query.
     pub(super) async fn query(&self, text: &str, values: &[&[u8]]) -> Result<Table, ClientError> {
         let mut all = Table::default();
+        self.pages(text, values, |page| {
+            for row in &page {
+                all.rows.push(row?.into_iter().map(|value| value.map(<[u8]>::to_vec)).collect());
+            }
+            all.columns = page.columns.into_iter().map(|column| (column.name, column.ty)).collect();
+            Ok(())
+        })
+        .await?;
+        Ok(all)
+    }
+
+    /// Shows all rows of a query, of which no more than a page is held.
+    pub(super) async fn each_row(
+        &self,
+        text: &str,
+        values: &[&[u8]],
+        mut each: impl FnMut(&Row<'_>) -> Result<(), WireError> + Send,
+    ) -> Result<(), ClientError> {
+        self.pages(text, values, |page| page.iter().try_for_each(|row| each(&row?))).await
+    }
+
+    async fn pages(
+        &self,
+        text: &str,
+        values: &[&[u8]],
+        mut each: impl FnMut(Rows<'_>) -> Result<(), WireError> + Send,
+    ) -> Result<(), ClientError> {
         let mut state: Option<Vec<u8>> = None;
+        let mut count = 0;
         for _ in 0..PAGES {
-            let (page, next) = self.page(text, values, PAGE, state.as_deref(), limits::CONTROL_QUERY).await?;
-            all.columns = page.columns;
-            all.rows.extend(page.rows);
-            if all.rows.len() > limits::CONTROL_ROWS {
+            let query = Query {
+                consistency: Consistency::One,
+                values,
+                page_size: PAGE,
+                paging_state: state.as_deref(),
+            };
+            let (header, body) = self
+                .ask(|stream| client::query(Version::V4, stream, text, &query), limits::CONTROL_QUERY)
+                .await?;
+            let page = rows_of(&header, &body)?;
+            count += page.len();
+            if count > limits::CONTROL_ROWS {
                 return Err(ClientError::TooLong);
             }
+            let next = page.paging_state.map(<[u8]>::to_vec);
+            each(page)?;
             // A paging state that does not move would go on for ever.
             if next.is_some() && next == state {
                 return Err(WireError::Invalid("a paging state that stays the same".into()).into());
             }
             match next {
                 Some(next) => state = Some(next),
-                None => return Ok(all),
+                None => return Ok(()),
             }
         }
         Err(ClientError::TooLong)
@@ -204,10 +243,7 @@ impl Client {
     ) -> Result<(Table, Option<Vec<u8>>), ClientError> {
         let (header, body) =
             self.ask(|stream| client::query(Version::V4, stream, text, query), within).await?;
-        let rows = match Response::parse(&header, &body)? {
-            Response::Result(ResultBody::Rows(rows)) => rows,
-            other => return Err(unexpected(&other)),
-        };
+        let rows = rows_of(&header, &body)?;
         let mut table = Table::default();
         for row in &rows {
             table.rows.push(row?.into_iter().map(|value| value.map(<[u8]>::to_vec)).collect());
@@ -215,6 +251,13 @@ impl Client {
         let next = rows.paging_state.map(<[u8]>::to_vec);
         table.columns = rows.columns.into_iter().map(|column| (column.name, column.ty)).collect();
         Ok((table, next))
+    }
+}
+
+fn rows_of<'a>(header: &Header, body: &'a [u8]) -> Result<Rows<'a>, ClientError> {
+    match Response::parse(header, body)? {
+        Response::Result(ResultBody::Rows(rows)) => Ok(rows),
+        other => Err(unexpected(&other)),
     }
 }
 

@@ -3,14 +3,14 @@
 //! ```text
 //! connect ─> REGISTER ─> read everything ─> publish ─┐
 //!    ^                                               v
-//!    │      ┌─ event SCHEMA_CHANGE ─> read its keyspace ─> publish ─> tell who waits
+//!    │      ┌─ event SCHEMA_CHANGE ─> read what it names ─> publish ─> tell who waits
 //!    │      ├─ event STATUS_CHANGE ─> who is down
-//!    │      ├─ somebody asks for a keyspace ─> read it ─> publish ─> tell them
-//!    │      ├─ every SCHEMA_RECONCILE: read everything
+//!    │      ├─ somebody asks for a name ─> read it ─> publish ─> tell them
+//!    │      ├─ every SCHEMA_RECONCILE: read everything, beside all this, if it may have changed
 //!    └──────┴─ every CONTROL_HEARTBEAT: OPTIONS; no answer, or any failure: from the start
 //! ```
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,14 +18,18 @@ use std::time::Duration;
 use cqlgate_protocol::wire::Version;
 use cqlgate_protocol::wire::response::{Event, SchemaChange};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::backoff::{Backoff, jittered};
 use super::client::{Client, ClientError};
 use super::connect::{ConnectError, Connector};
-use super::read::{self, Release};
-use super::schema::{Keyspaces, differences};
+use super::draft::{Draft, Interner};
+use super::patch::{Part, differences};
+use super::read;
+use super::schema::{Keyspace, Keyspaces};
 use super::shared::{Link, Shared, Told};
+use super::tables::{self, Offers, Reading};
 use crate::config::limits;
 
 /// Why a control connection ended.
@@ -45,9 +49,12 @@ pub(super) enum ControlError {
     Ended,
 }
 
-/// Somebody wants a keyspace read now.
+/// Somebody wants a part of a keyspace read now.
 pub(super) struct Refresh {
     pub(super) keyspace: String,
+    pub(super) part: Part,
+    /// The schema is known to have changed there.
+    pub(super) changed: bool,
     pub(super) done: oneshot::Sender<()>,
 }
 
@@ -83,21 +90,26 @@ async fn serve(
     // Before anything is read, so that no change falls between.
     client.register(&["SCHEMA_CHANGE", "STATUS_CHANGE", "TOPOLOGY_CHANGE"]).await?;
     let down = Arc::new(Mutex::new(HashSet::new()));
-    let mut control =
-        Control { client: client.clone(), shared: shared.clone(), release: Release::default(), down };
+    let offers = tables::offers(&client).await?;
+    let mut control = Control {
+        client: client.clone(),
+        shared: shared.clone(),
+        offers,
+        interner: Interner::default(),
+        down,
+        complete: None,
+        reconciling: JoinSet::new(),
+        meanwhile: Wanted::new(),
+    };
     let waiting = drain(refreshes);
-    control.reconcile().await?;
+    let read = control.everything().await;
+    control.reconciled(read).await?;
     for refresh in waiting {
         // Whoever gave up does not hear it.
         let _ = refresh.done.send(());
     }
-    let link = Link::Up {
-        client: client.clone(),
-        peer,
-        asked_for_password,
-        release: control.release,
-        down: control.down.clone(),
-    };
+    let link =
+        Link::Up { client: client.clone(), peer, asked_for_password, offers, down: control.down.clone() };
     shared.connected(link, cql_version);
     shared.metrics().upstream_connect("ok");
     backoff.reset();
@@ -160,16 +172,43 @@ async fn refill(client: Client, shared: Arc<Shared>) {
 struct Control {
     client: Client,
     shared: Arc<Shared>,
-    release: Release,
+    offers: Offers,
+    interner: Interner,
     /// Nodes that were said to be down.
     down: Arc<Mutex<HashSet<SocketAddr>>>,
+    /// The node's schema version, if the cache was read as a whole at that version and nothing has happened
+    /// since.
+    complete: Option<Vec<u8>>,
+    /// A reading of everything that goes on beside the rest: it takes seconds where there are many tables.
+    reconciling: JoinSet<Result<Everything, ClientError>>,
+    /// What was read while that goes on, to be read again on top of it.
+    meanwhile: Wanted,
 }
 
-/// What came in and is answered together: the keyspaces to read, with who waits for them and what to tell.
+/// A reading of everything.
+struct Everything {
+    draft: Draft,
+    /// The node's schema version, if it was the same before and after.
+    version: Option<Vec<u8>>,
+}
+
+/// Parts to be read, by keyspace.
+type Wanted = BTreeMap<String, BTreeSet<Part>>;
+
+/// What came in and is answered together: what to read, with who waits for it and what to tell.
 #[derive(Default)]
 struct Batch {
-    keyspaces: BTreeMap<String, Vec<oneshot::Sender<()>>>,
+    wanted: Wanted,
+    waiting: Vec<oneshot::Sender<()>>,
     changes: Vec<SchemaChange>,
+    /// The schema is known to have changed.
+    changed: bool,
+}
+
+impl Batch {
+    fn want(&mut self, keyspace: String, part: Part) {
+        self.wanted.entry(keyspace).or_default().insert(part);
+    }
 }
 
 impl Control {
@@ -193,13 +232,19 @@ impl Control {
                     // The cluster is gone when this ends, and this task with it.
                     let refresh = refresh.ok_or(ControlError::Ended)?;
                     for refresh in std::iter::once(refresh).chain(drain(refreshes)) {
-                        batch.keyspaces.entry(refresh.keyspace).or_default().push(refresh.done);
+                        batch.changed |= refresh.changed;
+                        batch.want(refresh.keyspace, refresh.part);
+                        batch.waiting.push(refresh.done);
                     }
                 }
                 _ = heartbeat.tick() => {
                     self.client.options(limits::CONTROL_HEARTBEAT_ANSWER).await?;
                 }
                 _ = reconcile.tick() => self.reconcile().await?,
+                Some(read) = self.reconciling.join_next(), if !self.reconciling.is_empty() => {
+                    let read = read.map_err(|_| ControlError::Ended)?;
+                    self.reconciled(read).await?;
+                }
             }
             self.answer(batch).await?;
         }
@@ -208,7 +253,8 @@ impl Control {
     fn note(&self, event: Event, batch: &mut Batch) {
         match event {
             Event::Schema(change) => {
-                batch.keyspaces.entry(change.keyspace.clone()).or_default();
+                batch.want(change.keyspace.clone(), Part::of(&change));
+                batch.changed = true;
                 batch.changes.push(change);
             }
             Event::Status { up, node } => {
@@ -227,28 +273,33 @@ impl Control {
     }
 
     /// Reads what a batch asks for, publishes it, and tells who waits.
-    async fn answer(&self, batch: Batch) -> Result<(), ControlError> {
-        if batch.keyspaces.is_empty() {
+    async fn answer(&mut self, batch: Batch) -> Result<(), ControlError> {
+        if batch.wanted.is_empty() {
             return Ok(());
         }
-        if batch.keyspaces.len() > limits::CONTROL_KEYSPACES {
-            let (keyspaces, _) = self.read_everything().await?;
+        if batch.wanted.len() > limits::CONTROL_KEYSPACES {
+            self.reconciling = JoinSet::new();
+            self.meanwhile.clear();
+            let read = self.everything().await;
+            let keyspaces = self.adopt(read).await?;
             self.shared.publish(keyspaces);
         } else {
-            let mut keyspaces: Keyspaces = self.shared.snapshot().keyspaces().clone();
-            for name in batch.keyspaces.keys() {
-                let read = read::keyspace(&self.client, self.release, name).await;
-                match self.counted(read)? {
-                    Some(keyspace) => keyspaces.insert(name.clone(), Arc::new(keyspace)),
-                    None => keyspaces.remove(name),
-                };
-            }
+            let mut keyspaces = self.shared.snapshot().keyspaces().clone();
+            self.read_parts(&mut keyspaces, &batch.wanted).await?;
             self.shared.publish(keyspaces);
+            if !self.reconciling.is_empty() {
+                for (keyspace, parts) in batch.wanted {
+                    self.meanwhile.entry(keyspace).or_default().extend(parts);
+                }
+            }
         }
-        // The node's schema version has moved with it.
-        let local = read::local(&self.client).await;
-        self.shared.publish_local(self.counted(local)?);
-        for waiting in batch.keyspaces.into_values().flatten() {
+        if batch.changed {
+            self.complete = None;
+            // The node's schema version has moved with it.
+            let local = read::local(&self.client).await;
+            self.shared.publish_local(self.counted(local)?);
+        }
+        for waiting in batch.waiting {
             // Whoever gave up does not hear it.
             let _ = waiting.send(());
         }
@@ -258,12 +309,87 @@ impl Control {
         Ok(())
     }
 
-    /// Reads everything, so that the cache is right whatever was missed; tells what had been missed.
+    /// Reads parts of keyspaces again and puts them in the place of the old ones.
+    async fn read_parts(&mut self, keyspaces: &mut Keyspaces, wanted: &Wanted) -> Result<(), ControlError> {
+        for (name, parts) in wanted {
+            let read = self.read_parts_of(keyspaces, name, parts).await;
+            self.counted(read)?;
+        }
+        Ok(())
+    }
+
+    async fn read_parts_of(
+        &mut self,
+        keyspaces: &mut Keyspaces,
+        name: &str,
+        parts: &BTreeSet<Part>,
+    ) -> Result<(), ClientError> {
+        let known = keyspaces.get(name).cloned();
+        let is_whole = known.as_ref().is_none_or(|known| {
+            let most = known.relations.size() / limits::CONTROL_TABLES_A_PART;
+            parts.contains(&Part::Whole) || parts.len() > most.max(limits::CONTROL_PARTS)
+        });
+        if (is_whole || parts.contains(&Part::Existence))
+            && !tables::exists(&self.client, self.offers, name).await?
+        {
+            keyspaces.remove_mut(name);
+            return Ok(());
+        }
+        match known {
+            // Only another release of the node has other ones.
+            Some(known) if known.is_virtual => {}
+            Some(known) if !is_whole => {
+                let mut keyspace = Keyspace::clone(&known);
+                let mut changed = false;
+                for part in parts {
+                    let keyspace = (name, &mut keyspace);
+                    changed |=
+                        tables::patch(&self.client, self.offers, &mut self.interner, keyspace, part).await?;
+                }
+                if changed {
+                    keyspaces.insert_mut(name.into(), Arc::new(keyspace));
+                }
+            }
+            known => {
+                let reading = Reading::new(&self.client, self.offers, std::mem::take(&mut self.interner));
+                let draft = reading.keyspace(name).await?;
+                let before = known.clone();
+                let own_name = name.to_owned();
+                // It may hold 100,000 tables.
+                let built = spawn_blocking(move || draft.build_one(&own_name, before.as_deref())).await;
+                let (keyspace, interner) = built.map_err(|_| ClientError::Closed("building".into()))?;
+                self.interner = interner;
+                if known.as_deref() != Some(&keyspace) {
+                    keyspaces.insert_mut(name.into(), Arc::new(keyspace));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure of the cache, whatever was missed: reads everything beside what else there is to do, unless
+    /// nothing has happened since that was done last.
     async fn reconcile(&mut self) -> Result<(), ControlError> {
+        if !self.reconciling.is_empty() {
+            return Ok(());
+        }
+        let version = read::own_version(&self.client).await;
+        let version = self.counted(version)?;
+        if self.complete.as_ref() == Some(&version) {
+            self.shared.reconciled();
+        } else {
+            self.meanwhile.clear();
+            let (client, offers, interner) = (self.client.clone(), self.offers, self.interner.clone());
+            self.reconciling.spawn(everything(client, offers, interner));
+        }
+        Ok(())
+    }
+
+    /// Takes over a reading of everything; tells what had been missed.
+    async fn reconciled(&mut self, read: Result<Everything, ClientError>) -> Result<(), ControlError> {
         let local = read::local(&self.client).await;
         let local = self.counted(local)?;
-        let (keyspaces, release) = self.read_everything().await?;
-        self.release = release;
+        let keyspaces = self.adopt(read).await?;
         let before = self.shared.snapshot();
         let changes =
             if before.generation() == 0 { Vec::new() } else { differences(before.keyspaces(), &keyspaces) };
@@ -276,15 +402,36 @@ impl Control {
         Ok(())
     }
 
-    async fn read_everything(&self) -> Result<(Keyspaces, Release), ControlError> {
-        let read = read::everything(&self.client).await;
-        Ok(self.counted(read)?)
+    async fn everything(&self) -> Result<Everything, ClientError> {
+        everything(self.client.clone(), self.offers, self.interner.clone()).await
+    }
+
+    /// What was read, and on top of it what was read meanwhile.
+    async fn adopt(&mut self, read: Result<Everything, ClientError>) -> Result<Keyspaces, ControlError> {
+        let Everything { draft, version } = self.counted(read)?;
+        let before = self.shared.snapshot();
+        // 100,000 tables take a thread for a while.
+        let built = spawn_blocking(move || draft.build(before.keyspaces())).await;
+        let (mut keyspaces, interner) = built.map_err(|_| ControlError::Ended)?;
+        self.interner = interner;
+        self.interner.prune();
+        let meanwhile = std::mem::take(&mut self.meanwhile);
+        self.complete = version.filter(|_| meanwhile.is_empty());
+        self.read_parts(&mut keyspaces, &meanwhile).await?;
+        Ok(keyspaces)
     }
 
     fn counted<T>(&self, read: Result<T, ClientError>) -> Result<T, ClientError> {
         self.shared.metrics().schema_refresh(if read.is_ok() { "ok" } else { "failed" });
         read
     }
+}
+
+async fn everything(client: Client, offers: Offers, interner: Interner) -> Result<Everything, ClientError> {
+    let before = read::own_version(&client).await?;
+    let draft = Reading::new(&client, offers, interner).everything().await?;
+    let after = read::own_version(&client).await?;
+    Ok(Everything { draft, version: (before == after).then_some(after) })
 }
 
 fn ticks(period: Duration) -> tokio::time::Interval {

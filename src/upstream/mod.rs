@@ -13,8 +13,10 @@ mod client;
 mod connect;
 mod control;
 mod describe;
+mod draft;
 mod envelope;
 mod lookup;
+mod patch;
 mod pool;
 mod prepared;
 mod read;
@@ -25,7 +27,9 @@ mod shared;
 mod stream;
 #[cfg(test)]
 mod stub;
+mod tables;
 mod tls;
+mod values;
 
 use std::sync::Arc;
 
@@ -45,6 +49,7 @@ pub use client::ClientError;
 pub use connect::{ConnectError, ConnectReason, UpstreamError};
 pub use cqlgate_protocol::wire::client::prepared_id;
 pub use envelope::EnvelopeError;
+pub use patch::LookUp;
 pub use pool::{Lease, LeaseError};
 pub use prepared::{BookError, Prepared, PreparedIds};
 pub use read::LocalRow;
@@ -124,12 +129,26 @@ impl Cluster {
         self.shared.generations()
     }
 
-    /// Looks for a table or view that [`Cluster::schema`] does not know, on the node: its keyspace is read
-    /// anew, once for all who ask at the same moment. `false`: there is none, or it could not be found out
-    /// within [`crate::config::limits::NAME_LOOKUP`] or without asking too often. What is found is in the
-    /// next [`Cluster::schema`].
+    /// Looks for a table or view that [`Cluster::schema`] does not know: [`Cluster::look_up_name`]. With an
+    /// empty `table` it looks for the keyspace.
     pub async fn look_up(&self, keyspace: &str, table: &str) -> bool {
-        self.shared.look_up(keyspace, table).await
+        let keyspace = keyspace.to_owned();
+        self.look_up_name(&if table.is_empty() {
+            LookUp::Keyspace(keyspace)
+        } else {
+            LookUp::Table { keyspace, table: table.to_owned() }
+        })
+        .await
+    }
+
+    /// Looks for a name that [`Cluster::schema`] does not know, on the node: that name is read, and no more
+    /// (of a new keyspace, everything), once for all who ask at the same moment. `false`: there is none, or it
+    /// could not be found out within [`crate::config::limits::NAME_LOOKUP`] or without asking more often than
+    /// [`crate::config::limits::LOOKUPS_PER_SECOND`]; that there is none is believed for
+    /// [`crate::config::limits::LOOKUP_NEGATIVE`], or until an event tells of it. What is found is in the next
+    /// [`Cluster::schema`].
+    pub async fn look_up_name(&self, what: &LookUp) -> bool {
+        self.shared.look_up(what).await
     }
 
     /// Asks the cluster for a role, anew each time: a superuser is who is one, or was granted one.

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use cqlgate_protocol::cql::Role;
-use cqlgate_protocol::wire::{Reader, WireError};
+use cqlgate_protocol::wire::WireError;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::client::{Client, ClientError};
+use super::values::{missing, texts};
 use crate::config::limits;
 
 /// What an identity of `system_auth.identity_to_role` is bound to.
@@ -122,7 +123,7 @@ async fn read_role(client: &Client, role: &str) -> Result<Option<Row>, ClientErr
         _ => return Err(WireError::Invalid("is_superuser of a role is no boolean".into()).into()),
     };
     let member_of = match values.next().flatten() {
-        Some(set) => texts(&set)?,
+        Some(set) => texts(&set)?.into_iter().map(str::to_owned).collect(),
         None => Vec::new(),
     };
     Ok(Some(Row { is_superuser, member_of }))
@@ -133,30 +134,19 @@ async fn read_identity(client: &Client, identity: &str) -> Result<Option<String>
     let rows = client.at_quorum(query, &[identity.as_bytes()], limits::ROLE_LOOKUP).await?.rows;
     let Some(row) = rows.into_iter().next() else { return Ok(None) };
     let role = row.into_iter().next().flatten();
-    let role = role.ok_or_else(|| WireError::Invalid("the role of an identity is missing".into()))?;
+    let role = role.ok_or_else(|| missing("the role of an identity"))?;
     Ok(Some(String::from_utf8(role).map_err(|_| WireError::NotUtf8("a role"))?))
-}
-
-/// The elements of a `set<text>` (or list): their number, then each with its length.
-pub(super) fn texts(set: &[u8]) -> Result<Vec<String>, WireError> {
-    let mut reader = Reader::new(set);
-    let mut texts = Vec::new();
-    for _ in 0..reader.int()? {
-        let text = reader.bytes()?.ok_or_else(|| WireError::Invalid("a null in a set".into()))?;
-        texts.push(String::from_utf8(text.to_vec()).map_err(|_| WireError::NotUtf8("an element of a set"))?);
-    }
-    reader.end()?;
-    Ok(texts)
 }
 
 #[cfg(test)]
 mod tests {
     use cqlgate_protocol::wire::response::{self, ColumnType, RowSet};
-    use cqlgate_protocol::wire::{ErrorCode, Opcode};
+    use cqlgate_protocol::wire::{ErrorCode, Opcode, Reader};
     use tokio::net::TcpStream;
 
     use super::super::stream::Stream;
     use super::super::stub::{Asked, Does, Stub};
+    use super::super::values::collection;
     use super::*;
 
     /// A node with these roles: name, superuser, member of.
@@ -164,7 +154,7 @@ mod tests {
         on(move |asked| {
             let role = value(asked);
             let row = of.iter().find(|(name, ..)| *name == role).map(|(_, superuser, member_of)| {
-                vec![superuser.map(|is| vec![u8::from(is)]), Some(set(member_of))]
+                vec![superuser.map(|is| vec![u8::from(is)]), Some(collection(member_of))]
             });
             let columns =
                 [("is_superuser", &ColumnType::BOOLEAN), ("member_of", &ColumnType::VARCHAR.set_of())];
@@ -197,15 +187,6 @@ mod tests {
         assert_eq!(reader.short(), Ok(0x0006), "a quorum of the local data centre");
         assert_eq!((reader.byte().map(|flags| flags & 0x01), reader.short()), (Ok(1), Ok(1)));
         String::from_utf8(reader.bytes().unwrap().unwrap().to_vec()).unwrap()
-    }
-
-    fn set(texts: &[&str]) -> Vec<u8> {
-        let mut bytes = u32::try_from(texts.len()).unwrap().to_be_bytes().to_vec();
-        for text in texts {
-            bytes.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
-            bytes.extend(text.as_bytes());
-        }
-        bytes
     }
 
     #[tokio::test]
@@ -249,7 +230,7 @@ mod tests {
             let next = format!("{role}x");
             let columns =
                 [("is_superuser", &ColumnType::BOOLEAN), ("member_of", &ColumnType::VARCHAR.set_of())];
-            let rows = [vec![Some(vec![0]), Some(set(&[&next]))]];
+            let rows = [vec![Some(vec![0]), Some(collection(&[&next]))]];
             let set = RowSet { keyspace: "system_auth", table: "roles", columns: &columns };
             Does::Say(response::rows(asked.version, asked.stream, &set, &rows, true))
         })
@@ -296,16 +277,5 @@ mod tests {
         assert_eq!(roles.identity("bound").await, FoundIdentity::Bound("root".into()));
         assert_eq!(roles.identity("other").await, FoundIdentity::Unbound);
         assert_eq!(roles.identity("damaged").await, FoundIdentity::Unreadable);
-    }
-
-    #[test]
-    fn sets_are_read_to_their_end() {
-        assert_eq!(texts(&set(&["a", ""])).unwrap(), ["a", ""]);
-        assert_eq!(texts(&set(&[])).unwrap(), [""; 0]);
-        let whole = set(&["ab"]);
-        assert!((0..whole.len()).all(|end| texts(&whole[..end]).is_err()));
-        for bad in [[&whole[..], b"x"].concat(), vec![0, 0, 0, 1, 0xFF, 0xFF, 0xFF, 0xFF], set(&["a"])] {
-            assert_eq!(texts(&bad).is_ok(), bad == set(&["a"]));
-        }
     }
 }

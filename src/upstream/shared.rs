@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use cqlgate_protocol::cql::{self, Schema as _};
+use cqlgate_protocol::cql::Release;
 use cqlgate_protocol::wire::response::SchemaChange;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -15,10 +15,12 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::client::{Client, ClientError};
 use super::control::Refresh;
 use super::lookup::Guard;
+use super::patch::{LookUp, Part, is_same};
 use super::prepared::PreparedIds;
-use super::read::{self, LocalRow, Release};
+use super::read::{self, LocalRow};
 use super::roles::Roles;
 use super::schema::{Keyspaces, SchemaSnapshot};
+use super::tables::Offers;
 use crate::config::limits;
 use crate::metrics::{ClusterMetrics, set_now};
 
@@ -45,7 +47,7 @@ pub(super) struct Shared {
     events: broadcast::Sender<SchemaChange>,
     told: mpsc::Sender<Told>,
     refreshes: mpsc::Sender<Refresh>,
-    names: Guard<(String, String)>,
+    names: Guard<LookUp>,
     roles: Roles,
     prepared: PreparedIds,
     prepared_problem: ArcSwapOption<String>,
@@ -61,7 +63,7 @@ pub(super) enum Link {
         client: Client,
         peer: SocketAddr,
         asked_for_password: bool,
-        release: Release,
+        offers: Offers,
         down: Arc<Mutex<HashSet<SocketAddr>>>,
     },
 }
@@ -163,15 +165,17 @@ impl Shared {
 
     // === Written by the control task only ===
 
-    /// Publishes a reading, if it says anything new; the node's own row goes before it.
+    /// Publishes a reading, if it says anything new. It shares with the snapshot what has not changed; the
+    /// node's own row was published before it.
     pub(super) fn publish(&self, keyspaces: Keyspaces) {
         let before = self.schema.load();
-        let release = self.local.load().text("release_version").and_then(cql::Release::of_version);
+        let release = self.local.load().text("release_version").and_then(Release::of_version);
         let release = release.unwrap_or_default();
-        if before.generation() != 0 && before.release() == release && *before.keyspaces() == keyspaces {
+        if before.generation() != 0 && before.release() == release && is_same(before.keyspaces(), &keyspaces)
+        {
             return;
         }
-        let next = SchemaSnapshot::new(before.generation() + 1, keyspaces).of(release);
+        let next = SchemaSnapshot::new(before.generation() + 1, release, keyspaces);
         let generation = next.generation();
         self.metrics.schema_tables.set(i64::try_from(next.tables()).unwrap_or(i64::MAX));
         self.schema.store(Arc::new(next));
@@ -231,20 +235,20 @@ impl Shared {
         reconciled.is_none_or(|at| at.elapsed() > limits::SCHEMA_STALE)
     }
 
-    /// See [`super::Cluster::look_up`].
-    pub(super) async fn look_up(&self, keyspace: &str, table: &str) -> bool {
-        let known = || self.schema.load().relation(keyspace, table).is_some();
+    /// See [`super::Cluster::look_up_name`].
+    pub(super) async fn look_up(&self, what: &LookUp) -> bool {
+        let known = || what.is_in(&self.schema.load());
         if known() {
             return true;
         }
-        let key = (keyspace.to_owned(), table.to_owned());
-        if self.client.load().is_none() || !self.names.admits(&key) {
+        if self.client.load().is_none() || !self.names.admits(what) {
             return false;
         }
-        let refreshed = timeout(limits::NAME_LOOKUP, self.refresh(keyspace)).await == Ok(true);
+        let refresh = self.refresh(what.keyspace(), what.part(), false);
+        let refreshed = timeout(limits::NAME_LOOKUP, refresh).await == Ok(true);
         let known = known();
         if refreshed && !known {
-            self.names.not_there(key);
+            self.names.not_there(what.clone());
         }
         known
     }
@@ -255,14 +259,14 @@ impl Shared {
         // What is left of the time is for the reading: the cache must have it even if the nodes do not
         // come to agree.
         let agreed = timeout(limits::SCHEMA_AGREEMENT * 8 / 10, self.agreement()).await.is_ok();
-        let refreshed = timeout_at(deadline, self.refresh(&after.keyspace)).await == Ok(true);
-        agreed && refreshed
+        let refreshed = timeout_at(deadline, self.refresh(&after.keyspace, Part::of(after), true)).await;
+        agreed && refreshed == Ok(true)
     }
 
-    /// Has one keyspace read anew.
-    async fn refresh(&self, keyspace: &str) -> bool {
+    /// Has a part of a keyspace read anew.
+    async fn refresh(&self, keyspace: &str, part: Part, changed: bool) -> bool {
         let (done, wait) = oneshot::channel();
-        let refresh = Refresh { keyspace: keyspace.to_owned(), done };
+        let refresh = Refresh { keyspace: keyspace.to_owned(), part, changed, done };
         self.refreshes.send(refresh).await.is_ok() && wait.await.is_ok()
     }
 
@@ -284,9 +288,9 @@ impl Shared {
         let link = self.link.load_full();
         match &*link {
             Link::Down(_) => Ok(false),
-            Link::Up { client, release, down, .. } => {
+            Link::Up { client, offers, down, .. } => {
                 let down = down.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                read::agreed(client, *release, &down).await
+                read::agreed(client, *offers, &down).await
             }
         }
     }

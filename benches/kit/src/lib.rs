@@ -12,6 +12,7 @@ pub mod callgrind;
 pub mod cpu;
 pub mod judging;
 pub mod load;
+pub mod many_tables;
 pub mod relay;
 pub mod serving;
 pub mod statements;

@@ -170,6 +170,13 @@ fn system(version: Version, stream: i16, text: &str) -> Option<Vec<u8>> {
             &[("keyspace_name", varchar), ("table_name", varchar)],
             &[vec![Some(KEYSPACE.as_bytes()), Some(TABLE.as_bytes())]],
         ),
+        "system_schema.columns" => rows(
+            &["keyspace_name", "table_name", "column_name", "kind", "type"].map(|name| (name, varchar)),
+            &[["id", "partition_key", "int"], ["value", "regular", "blob"]].map(|column| {
+                let names = [KEYSPACE, TABLE].into_iter().chain(column);
+                names.map(|name| Some(name.as_bytes())).collect()
+            }),
+        ),
         // Views, masks, functions, roles, peers, prepared statements: none.
         _ => rows(&[("keyspace_name", varchar), ("table_name", varchar), ("name", varchar)], &[]),
     })

@@ -67,7 +67,7 @@ pub enum RelationKind<'s> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     /// Its name.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Its type in canonical form ([`crate::cql::canonical_type`]).
     pub cql_type: Arc<str>,
     /// Whether it is part of the primary key.

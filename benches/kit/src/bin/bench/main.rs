@@ -1,9 +1,11 @@
-//! `bench instructions`, `bench judging`, `bench syscalls`, `bench compare`: the figures of `benches/README.md`.
+//! `bench instructions`, `bench judging`, `bench syscalls`, `bench compare`, `bench schema`: the figures of
+//! `benches/README.md`.
 #![allow(clippy::print_stdout, reason = "reports")]
 
 mod compare;
 mod instructions;
 mod judging;
+mod schema;
 mod syscalls;
 
 use std::io::Read as _;
@@ -20,7 +22,8 @@ const USAGE: &str = "\
 bench instructions [--renew]  instructions a request, against benches/instructions.toml (needs valgrind)
 bench judging                 time to classify and to decide
 bench syscalls                system calls a request, beside a blind relay's (needs strace)
-bench compare [ROUNDS]        CPU a request, beside a blind relay's, in interleaved rounds [default: 24]";
+bench compare [ROUNDS]        CPU a request, beside a blind relay's, in interleaved rounds [default: 24]
+bench schema [TABLES]         memory and time of a schema with many tables [default: 100000]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,6 +36,11 @@ fn main() -> ExitCode {
         ["compare"] => compare::report(24).map(|()| true),
         ["compare", rounds] => match rounds.parse() {
             Ok(rounds) => compare::report(rounds).map(|()| true),
+            Err(_) => Err(Trouble::new(USAGE)),
+        },
+        ["schema"] => schema::report(100_000).map(|()| true),
+        ["schema", tables] => match tables.parse() {
+            Ok(tables) => schema::report(tables).map(|()| true),
             Err(_) => Err(Trouble::new(USAGE)),
         },
         // Parts of the above, in processes of their own.
