@@ -8,6 +8,8 @@ mod browser;
 #[cfg(test)]
 mod bypass;
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod drivers;
 #[cfg(test)]
 mod durability;

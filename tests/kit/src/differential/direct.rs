@@ -4,10 +4,9 @@
 //! each; rows cost neither.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
-use std::time::Duration;
+use std::fmt::Write as _;
 
+use super::grant::Grant;
 use super::plan::Principal;
 use crate::Cassandra;
 use crate::cassandra::Options;
@@ -16,9 +15,8 @@ use crate::trouble::{During, Result, Trouble};
 
 /// Every role's password.
 pub(super) const PASSWORD: &str = "p";
-/// A line of the audit log is there when the answer is, or a moment later.
-const AUDIT_PAUSE: Duration = Duration::from_millis(2);
-const AUDIT_PAUSES: u32 = 50;
+/// The gateway's account.
+const GATE: &str = "gate";
 
 /// A node that is run against directly.
 #[derive(Debug)]
@@ -26,9 +24,6 @@ pub struct Direct {
     /// The node.
     pub node: Cassandra,
     root: Cql,
-    audit: File,
-    /// What was read of the audit log's last line.
-    rest: String,
     hash: String,
 }
 
@@ -64,17 +59,15 @@ impl Direct {
         root.query(&format!("CREATE ROLE template WITH PASSWORD = '{PASSWORD}'")).await.during("a role")?;
         let rows = root.rows("SELECT salted_hash FROM system_auth.roles WHERE role = 'template'").await?;
         let hash = rows.texts("salted_hash").pop().ok_or_else(|| Trouble::new("the role has no hash"))?;
-        let audit = File::open(node.folder().join("logs/audit.log")).during("opening the audit log")?;
-        let mut direct = Self { node, root, audit, rest: String::new(), hash };
-        let gate =
-            format!("CREATE ROLE gate WITH PASSWORD = '{PASSWORD}' AND LOGIN = true AND SUPERUSER = true");
-        direct.root(&gate).await?;
+        let mut direct = Self { node, root, hash };
+        direct.set(&account()).await?;
         Ok(direct)
     }
 
-    /// Name and password of a superuser for the gateway: nothing is refused behind it.
+    /// Name and password of an account for the gateway that may do everything: nothing is refused behind it.
+    /// Not a superuser: a node takes other paths for those, one of which ends in an exception.
     pub fn account() -> (&'static str, &'static str) {
-        ("gate", PASSWORD)
+        (GATE, PASSWORD)
     }
 
     /// Runs a statement as the superuser. Did it change the schema?
@@ -94,56 +87,71 @@ impl Direct {
 
     /// Makes a role what it is to be, whatever was done to it: log-in, superuser, its own grants and no others.
     pub(super) async fn set(&mut self, principal: &Principal) -> Result<()> {
-        let (name, hash, superuser) = (&principal.name, &self.hash, principal.superuser);
-        self.root(&format!(
-            "INSERT INTO system_auth.roles (role, can_login, is_superuser, salted_hash, member_of) \
-             VALUES ('{name}', true, {superuser}, '{hash}', {{}})"
-        ))
-        .await?;
+        let (name, hash, superuser) = (&principal.name, self.hash.clone(), principal.superuser);
         self.root(&format!("DELETE FROM system_auth.role_permissions WHERE role = '{name}'")).await?;
         let mut by_resource: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for grant in &principal.grants {
             let resource = grant.resource_name()?.replace("$me", name);
             by_resource.entry(resource).or_default().push(&grant.permission);
         }
+        let mut batch = format!(
+            "BEGIN UNLOGGED BATCH INSERT INTO system_auth.roles (role, can_login, is_superuser, salted_hash, \
+             member_of) VALUES ('{name}', true, {superuser}, '{hash}', {{}});"
+        );
         for (resource, permissions) in by_resource {
-            self.root(&format!(
-                "INSERT INTO system_auth.role_permissions (role, resource, permissions) \
-                 VALUES ('{name}', '{resource}', {{'{}'}})",
+            let _ = write!(
+                batch,
+                " INSERT INTO system_auth.role_permissions (role, resource, permissions) \
+                 VALUES ('{name}', '{resource}', {{'{}'}});",
                 permissions.join("', '")
-            ))
-            .await?;
+            );
         }
+        batch.push_str(" APPLY BATCH");
+        self.root(&batch).await?;
         Ok(())
     }
 
-    /// What the audit log recorded since the last call of the statement that this role ran.
-    pub(super) async fn recorded(&mut self, role: &str) -> Result<Option<Recorded>> {
-        let user = format!("user:{role}|");
-        for _ in 0..AUDIT_PAUSES {
-            self.audit.read_to_string(&mut self.rest).during("reading the audit log")?;
-            let whole = self.rest.rfind('\n').map_or(0, |at| at + 1);
-            let lines: String = self.rest.drain(..whole).collect();
-            let of_role = lines.lines().filter(|line| line.contains(&user)).filter_map(parse);
-            let mut statements =
-                of_role.filter(|line| line.kind != "PREPARE_STATEMENT" && !line.kind.starts_with("LOGIN_"));
-            if let Some(last) = statements.next_back() {
-                return Ok(Some(last));
-            }
-            tokio::time::sleep(AUDIT_PAUSE).await;
-        }
-        Ok(None)
+    /// What the audit log recorded of each statement that was served, by role and text.
+    pub(super) fn recorded(&self) -> Result<BTreeMap<(String, String), Recorded>> {
+        let file = self.node.folder().join("logs/audit.log");
+        let text = std::fs::read_to_string(&file).during("reading the audit log")?;
+        Ok(text.lines().filter_map(parse).collect())
     }
 }
 
-/// `user:..|host:..|..|type:SELECT|category:QUERY|ks:k|scope:t|operation:..`
-fn parse(line: &str) -> Option<Recorded> {
-    let (fields, _) = line.split_once("|operation:").unwrap_or((line, ""));
+/// The gateway's account: everything on everything, system keyspaces too.
+fn account() -> Principal {
+    const ROWS: &str = "CREATE ALTER DROP SELECT MODIFY AUTHORIZE UNMASK SELECT_MASKED";
+    let mut all = vec![
+        ("ALL KEYSPACES".to_owned(), ROWS),
+        ("ALL FUNCTIONS".into(), "CREATE ALTER DROP AUTHORIZE EXECUTE"),
+        ("ALL ROLES".into(), "CREATE ALTER DROP AUTHORIZE DESCRIBE"),
+        ("ALL MBEANS".into(), "AUTHORIZE DESCRIBE EXECUTE MODIFY SELECT"),
+    ];
+    for name in ["", "_schema", "_views", "_virtual_schema", "_auth", "_traces", "_distributed"] {
+        all.push((format!("KEYSPACE system{name}"), ROWS));
+    }
+    let grants = all.iter().flat_map(|(resource, permissions)| {
+        let permissions = permissions.split(' ').map(ToOwned::to_owned);
+        permissions.map(|permission| Grant { permission, resource: resource.clone() })
+    });
+    Principal { name: GATE.into(), grants: grants.collect(), superuser: false }
+}
+
+/// `user:..|host:..|..|type:SELECT|category:QUERY|ks:k|scope:t|operation:..`; `None` for a line that is about
+/// no statement that was served.
+fn parse(line: &str) -> Option<((String, String), Recorded)> {
+    let (fields, text) = line.split_once("|operation:")?;
     let field = |name: &str| {
         let mut values = fields.split('|').filter_map(|field| field.split_once(':'));
         values.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
     };
-    Some(Recorded { kind: field("type")?, keyspace: field("ks"), scope: field("scope") })
+    let kind = field("type")?;
+    if ["PREPARE_STATEMENT", "REQUEST_FAILURE", "UNAUTHORIZED_ATTEMPT"].contains(&kind.as_str()) {
+        return None;
+    }
+    let recorded = Recorded { kind, keyspace: field("ks"), scope: field("scope") };
+    Some(((field("user")?, text.to_owned()), recorded))
 }
 
 #[cfg(test)]
@@ -154,9 +162,10 @@ mod tests {
     fn a_line_of_the_audit_log_is_read() {
         let line = "user:p1|host:127.0.0.1:7000|source:/127.0.0.1|port:1|timestamp:1|type:SELECT|\
                     category:QUERY|ks:o1|scope:p|operation:SELECT 'type:x|ks:y' FROM o1.p";
-        let recorded = parse(line).unwrap();
+        let ((user, text), recorded) = parse(line).unwrap();
+        assert_eq!((user.as_str(), text.as_str()), ("p1", "SELECT 'type:x|ks:y' FROM o1.p"));
         assert_eq!((recorded.kind.as_str(), recorded.keyspace.as_deref()), ("SELECT", Some("o1")));
         assert_eq!(recorded.scope.as_deref(), Some("p"));
-        assert_eq!(parse("nothing"), None);
+        assert_eq!(parse(&line.replace("type:SELECT", "type:REQUEST_FAILURE")), None);
     }
 }

@@ -14,6 +14,8 @@ use crate::trouble::{During, Result, Trouble};
 
 /// Connections that are kept open on each side.
 const OPEN: usize = 64;
+/// Statements that leave nothing behind are run this many at a time.
+const LANES: usize = 4;
 
 /// The gateway's side.
 #[derive(Clone, Copy)]
@@ -92,16 +94,128 @@ impl Side<'_> {
     }
 }
 
-struct Runner<'a> {
-    direct: &'a mut Direct,
-    through: Through<'a>,
+/// What runs turns one after the other.
+struct Lane<'a> {
     sides: [Side<'a>; 2],
-    keeper: Cql,
-    /// Was anything defined that the gateway may not know yet?
-    unknown: bool,
     fresh: usize,
     ran: Vec<Ran>,
     report: Report,
+}
+
+impl<'a> Lane<'a> {
+    fn new(node: SocketAddr, through: &Through<'a>) -> Self {
+        let password: &'a (dyn Fn(&str) -> String + Sync) = &|_: &str| PASSWORD.to_owned();
+        let sides = [
+            Side { addr: node, password, open: HashMap::new() },
+            Side { addr: through.gateway.cql_addr(), password: through.token, open: HashMap::new() },
+        ];
+        Self { sides, fresh: 0, ran: Vec::new(), report: Report::default() }
+    }
+
+    /// Statements that leave nothing behind.
+    async fn work(&mut self, turns: &[Ready<'_>], intended: &[Intended]) -> Result<()> {
+        for turn in turns {
+            for way in turn.ways() {
+                let mut outcomes = Vec::with_capacity(2);
+                for side in 0..self.sides.len() {
+                    outcomes.push(self.ask(side, turn, *way).await?);
+                }
+                self.compare(turn, *way, &outcomes, intended);
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self, side: usize, turn: &Ready<'_>, way: Way) -> Result<Outcome> {
+        let name = turn.principal.name.as_str();
+        let text = fill(&turn.case.statement, name, self.fresh);
+        let connections = self.sides.get_mut(side).ok_or_else(|| Trouble::new("there are two sides"))?;
+        let keyspace = turn.case.keyspace.as_deref();
+        let outcome = connections.ask(name, keyspace, &text, way).await.during(&text)?;
+        if side == 0 && outcome == Outcome::Served {
+            let keyspace = turn.case.keyspace.clone();
+            self.ran.push(Ran { name: name.to_owned(), keyspace, text });
+        }
+        Ok(outcome)
+    }
+
+    fn compare(&mut self, turn: &Ready<'_>, way: Way, outcomes: &[Outcome], intended: &[Intended]) {
+        let [direct, gateway] = outcomes else { return };
+        let (case, name) = (turn.case, turn.principal.name.as_str());
+        let report = &mut self.report;
+        report.runs += 1;
+        let held: Vec<_> = turn.principal.grants.iter().map(ToString::to_string).collect();
+        let superuser = if turn.principal.superuser { ", superuser" } else { "" };
+        let situation = format!(
+            "{}\n    by {way:?} in {:?} with {held:?}{superuser}",
+            case.statement.replace("$me", name),
+            case.keyspace.as_deref().unwrap_or_default()
+        );
+        let error = case.error.replace("$me", name);
+        let expected = turn.expected;
+        let as_told = match expected {
+            Expected::Granted if error.is_empty() => *direct == Outcome::Served,
+            Expected::Granted => intended::matches(&error, &direct.to_string()),
+            // PREPARE is not authorized, but it finds what is invalid.
+            Expected::Missing => {
+                direct.is_unauthorized()
+                    || way == Way::Prepared && intended::matches(&error, &direct.to_string())
+            }
+            Expected::Unknown => true,
+        };
+        if !as_told {
+            report
+                .surprises
+                .insert(format!("{situation}\n    {direct}\n    instead of {expected:?} {error}"));
+        }
+        if direct == gateway {
+            let which = usize::from(*direct != Outcome::Served);
+            if let Some(agreed) = report.agreed.get_mut(which) {
+                *agreed += 1;
+            }
+            return;
+        }
+        match intended.iter().find(|entry| entry.explains(&case.statement, direct, gateway)) {
+            Some(entry) => *report.explained.entry(entry.name.clone()).or_default() += 1,
+            None => {
+                report
+                    .differences
+                    .insert(format!("{situation}\n    Cassandra {direct}\n    cqlgate   {gateway}"));
+            }
+        }
+    }
+}
+
+/// A turn, with what it speaks of.
+struct Ready<'a> {
+    case: &'a Case,
+    principal: &'a Principal,
+    expected: Expected,
+}
+
+impl Ready<'_> {
+    /// Every statement on rows is prepared, too, unless its grants were only tried.
+    fn ways(&self) -> &'static [Way] {
+        if self.case.is_data() && self.expected != Expected::Unknown {
+            &[Way::Query, Way::Prepared]
+        } else {
+            &[Way::Query]
+        }
+    }
+}
+
+fn fill(text: &str, name: &str, fresh: usize) -> String {
+    text.replace("$me", name).replace("$n", &fresh.to_string())
+}
+
+/// Runs statements that change what others see, one at a time.
+struct Changes<'a> {
+    direct: &'a mut Direct,
+    keeper: Cql,
+    clock: &'a str,
+    lane: Lane<'a>,
+    /// Was anything defined that the gateway may not know yet?
+    unknown: bool,
 }
 
 /// Runs a plan. The persons are pushed, and the plan's policy is in force.
@@ -118,144 +232,97 @@ pub async fn run(
     for principal in &plan.principals {
         direct.set(principal).await?;
     }
-    let views = direct.views().await?;
-    let addr = through.gateway.cql_addr();
-    let keeper = Cql::connect(addr, through.keeper, &(through.token)(through.keeper)).await?;
-    let password = &|_: &str| PASSWORD.to_owned();
-    let sides = [
-        Side { addr: direct.node.addr(), password, open: HashMap::new() },
-        Side { addr, password: through.token, open: HashMap::new() },
-    ];
-    let mut runner = Runner {
-        direct,
-        through,
-        sides,
-        keeper,
-        unknown: true,
-        fresh: 0,
-        ran: Vec::new(),
-        report: Report::default(),
-    };
-    for turn in &plan.turns {
-        let (Some(case), Some(principal)) =
-            (corpus.cases.get(turn.case), plan.principals.get(turn.principal))
-        else {
-            continue;
-        };
-        let ways: &[Way] = if case.is_data() && turn.expected != Expected::Unknown {
-            &[Way::Query, Way::Prepared]
-        } else {
-            &[Way::Query]
-        };
-        for way in ways {
-            runner.turn(case, principal, turn.expected, *way, intended).await?;
+    let (views, node) = (direct.views().await?, direct.node.addr());
+    let turns = plan.turns.iter().filter_map(|turn| {
+        let (case, principal) = (corpus.cases.get(turn.case)?, plan.principals.get(turn.principal)?);
+        Some(Ready { case, principal, expected: turn.expected })
+    });
+    // Two conditional writes of one row at a time would make one another wait.
+    let (alone, together): (Vec<_>, Vec<_>) = turns
+        .partition(|turn| turn.case.changes() || turn.case.statement.to_ascii_uppercase().contains(" IF "));
+    let keeper =
+        Cql::connect(through.gateway.cql_addr(), through.keeper, &(through.token)(through.keeper)).await?;
+    let mut changes =
+        Changes { direct, keeper, clock: through.clock, lane: Lane::new(node, &through), unknown: true };
+    changes.settle().await?;
+    // Most of a run is waiting for an answer.
+    let share = together.len().div_ceil(LANES).max(1);
+    let mut shares = together.chunks(share);
+    let mut lanes: Vec<_> = (0..LANES).map(|_| Lane::new(node, &through)).collect();
+    if let [a, b, c, d] = lanes.as_mut_slice() {
+        let mut next = || shares.next().unwrap_or_default();
+        tokio::try_join!(
+            a.work(next(), intended),
+            b.work(next(), intended),
+            c.work(next(), intended),
+            d.work(next(), intended)
+        )?;
+    }
+    for turn in &alone {
+        for way in turn.ways() {
+            changes.turn(turn, *way, intended).await?;
         }
     }
-    let mut report = runner.report;
     // The last refusal is in the log when a later one is: the log is written in order.
     let end = "SELECT end_of_the_run FROM nowhere.at_all WHERE 1";
-    let last = runner.keeper.query(end).await;
-    if last.is_ok() {
+    if changes.keeper.query(end).await.is_ok() {
         return Err(Trouble::new("what is no CQL was served"));
     }
     through.gateway.audit_line("the end", |line| line.get("text").is_some_and(|text| text == end)).await?;
-    (report.compared, report.misread) = oracle::compare(&runner.ran, &through.gateway.audit()?, &views);
+    lanes.push(changes.lane);
+    let (mut report, mut ran) = (Report::default(), Vec::new());
+    for lane in lanes {
+        report.add(lane.report);
+        ran.extend(lane.ran);
+    }
+    let recorded = direct.recorded()?;
+    (report.compared, report.misread) = oracle::compare(&ran, &recorded, &through.gateway.audit()?, &views);
     Ok(report)
 }
 
-impl Runner<'_> {
+impl Report {
+    fn add(&mut self, other: Self) {
+        self.runs += other.runs;
+        for (sum, more) in self.agreed.iter_mut().zip(other.agreed) {
+            *sum += more;
+        }
+        for (name, count) in other.explained {
+            *self.explained.entry(name).or_default() += count;
+        }
+        self.differences.extend(other.differences);
+        self.surprises.extend(other.surprises);
+    }
+}
+
+impl Changes<'_> {
     /// One statement on both sides.
-    async fn turn(
-        &mut self,
-        case: &Case,
-        principal: &Principal,
-        expected: Expected,
-        way: Way,
-        intentions: &[Intended],
-    ) -> Result<()> {
+    async fn turn(&mut self, turn: &Ready<'_>, way: Way, intended: &[Intended]) -> Result<()> {
         let mut outcomes = Vec::with_capacity(2);
-        let name = principal.name.as_str();
-        let mut said = String::new();
-        for side in 0..self.sides.len() {
-            for statement in &case.setup {
-                self.as_root(statement, name).await?;
+        for side in 0..2 {
+            self.lane.fresh += 1;
+            for statement in &turn.case.setup {
+                self.as_root(statement, turn.principal).await?;
             }
             if side == 1 {
                 self.settle().await?;
             }
-            let text = self.fill(&case.statement, name);
-            let Some(connections) = self.sides.get_mut(side) else { continue };
-            let outcome = connections.ask(name, case.keyspace.as_deref(), &text, way).await.during(&text)?;
-            if side == 0 {
-                let recorded = self.direct.recorded(name).await?;
-                if let (Outcome::Served, Some(recorded)) = (&outcome, recorded) {
-                    let keyspace = case.keyspace.clone();
-                    self.ran.push(Ran { name: name.to_owned(), keyspace, text: text.clone(), recorded });
-                }
-                said = text;
-            }
-            if outcome == Outcome::Served && case.changes() {
+            let outcome = self.lane.ask(side, turn, way).await?;
+            if outcome == Outcome::Served && turn.case.changes() {
                 self.unknown = true;
-                for statement in &case.undo {
-                    self.as_root(statement, name).await?;
+                for statement in &turn.case.undo {
+                    self.as_root(statement, turn.principal).await?;
                 }
-                if side == 0 || !case.undo.is_empty() {
-                    // Who made something was granted everything on it.
-                    self.direct.set(principal).await?;
-                }
+                // Who made something was granted everything on it.
+                self.direct.set(turn.principal).await?;
             }
             outcomes.push(outcome);
         }
-        let [direct, gateway] = outcomes.as_slice() else { return Ok(()) };
-        self.report.runs += 1;
-        let held: Vec<_> = principal.grants.iter().map(ToString::to_string).collect();
-        let superuser = if principal.superuser { ", superuser" } else { "" };
-        let situation = format!(
-            "{said}\n    by {way:?} in {:?} with {held:?}{superuser}",
-            case.keyspace.as_deref().unwrap_or_default()
-        );
-        let error = case.error.replace("$me", name);
-        let as_told = match expected {
-            Expected::Granted if error.is_empty() => *direct == Outcome::Served,
-            Expected::Granted => intended::matches(&error, &direct.to_string()),
-            // PREPARE is not authorized, but it finds what is invalid.
-            Expected::Missing => {
-                direct.is_unauthorized()
-                    || way == Way::Prepared && intended::matches(&error, &direct.to_string())
-            }
-            Expected::Unknown => true,
-        };
-        if !as_told {
-            self.report
-                .surprises
-                .insert(format!("{situation}\n    {direct}\n    instead of {expected:?} {error}"));
-        }
-        if direct == gateway {
-            let which = usize::from(*direct != Outcome::Served);
-            if let Some(agreed) = self.report.agreed.get_mut(which) {
-                *agreed += 1;
-            }
-            return Ok(());
-        }
-        match intentions.iter().find(|entry| entry.explains(&case.statement, direct, gateway)) {
-            Some(entry) => *self.report.explained.entry(entry.name.clone()).or_default() += 1,
-            None => {
-                self.report
-                    .differences
-                    .insert(format!("{situation}\n    Cassandra {direct}\n    cqlgate   {gateway}"));
-            }
-        }
+        self.lane.compare(turn, way, &outcomes, intended);
         Ok(())
     }
 
-    fn fill(&mut self, text: &str, name: &str) -> String {
-        self.fresh += 1;
-        text.replace("$me", name).replace("$n", &self.fresh.to_string())
-    }
-
-    async fn as_root(&mut self, statement: &str, name: &str) -> Result<()> {
-        // A number is fresh once a turn: an undo speaks of the one that its statement used.
-        let text = statement.replace("$me", name).replace("$n", &self.fresh.to_string());
+    async fn as_root(&mut self, statement: &str, principal: &Principal) -> Result<()> {
+        let text = fill(statement, &principal.name, self.lane.fresh);
         self.unknown |= self.direct.root(&text).await?;
         Ok(())
     }
@@ -263,7 +330,8 @@ impl Runner<'_> {
     /// Waits until the gateway knows what was defined behind its back.
     async fn settle(&mut self) -> Result<()> {
         if std::mem::take(&mut self.unknown) {
-            let clock = self.fill(self.through.clock, "");
+            self.lane.fresh += 1;
+            let clock = fill(self.clock, "", self.lane.fresh);
             self.keeper.query(&clock).await.during(&clock)?;
         }
         Ok(())
