@@ -7,7 +7,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use cqlgate_protocol::cql::statement::{Access, Category};
-use cqlgate_protocol::cql::{Kind, Limits, Need, Needs, ParseError, Refusal, Statement, needs};
+use cqlgate_protocol::cql::{Kind, Limits, Need, Needs, ParseError, Refusal, Statement, Unseen, needs};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -51,7 +51,13 @@ pub(super) enum Route {
 pub(super) enum Outcome {
     /// These must be permitted; `named` is what it names besides (a view it reads), for a DENY to reach. A
     /// refusal is for whoever has the needs.
-    Needs { needs: Box<[Need<'static>]>, named: Box<[Need<'static>]>, refusal: Option<Refusal> },
+    Needs {
+        needs: Box<[Need<'static>]>,
+        named: Box<[Need<'static>]>,
+        refusal: Option<Refusal>,
+        /// A name that is worth a look-up first: were it known, more would be needed.
+        unseen: Option<Unseen>,
+    },
     /// It is CQL, but is refused or invalid.
     Refused(Refusal),
     /// It is no CQL, or breaks a limit.
@@ -155,7 +161,7 @@ impl Classified {
             }
             subjects.extend_from_slice(&child.subjects);
             match &child.outcome {
-                Outcome::Needs { needs, named, refusal } => {
+                Outcome::Needs { needs, named, refusal, .. } => {
                     all.extend_from_slice(needs);
                     all_named.extend_from_slice(named);
                     if let Some(refusal) = refusal {
@@ -171,7 +177,7 @@ impl Classified {
             }
         }
         text.push_str(" APPLY BATCH");
-        let all = Outcome::Needs { needs: all.into(), named: all_named.into(), refusal: None };
+        let all = Outcome::Needs { needs: all.into(), named: all_named.into(), refusal: None, unseen: None };
         Self {
             text: text.into(),
             keyspace,
@@ -193,7 +199,7 @@ fn classify(text: &str, keyspace: Option<&str>, known: &Known<'_>, limits: &Limi
         keyspace: keyspace.map(Arc::from),
         kind: None,
         route: Route::Node,
-        outcome: Outcome::Needs { needs: Box::default(), named: Box::default(), refusal: None },
+        outcome: Outcome::Needs { needs: Box::default(), named: Box::default(), refusal: None, unseen: None },
         schema: known.schema.generation(),
         qualified: false,
         in_session_keyspace: false,
@@ -216,7 +222,8 @@ fn classify(text: &str, keyspace: Option<&str>, known: &Known<'_>, limits: &Limi
     }
     classified.subjects = subjects::of(&statement, keyspace);
     classified.outcome = match needs(&statement, keyspace, known) {
-        Ok(Needs { needs, named, refusal }) => Outcome::Needs {
+        Ok(Needs { needs, named, refusal, unseen }) => Outcome::Needs {
+            unseen,
             needs: needs.into_iter().map(Need::into_owned).collect(),
             named: named.into_iter().map(Need::into_owned).collect(),
             refusal,
@@ -311,7 +318,7 @@ impl StatementCache {
         }
         let classified = self.classify_knowing(text, keyspace, schema, &Facts::default());
         // A name that is not known yet may be known in a moment: its refusal is not kept.
-        if !matches!(&classified.outcome, Outcome::Refused(refusal) if refusal.is_unknown_name()) {
+        if !matches!(&classified.outcome, Outcome::Refused(refusal) if refusal.unseen().is_some()) {
             self.by_hash.insert(hash, Arc::clone(&classified));
         }
         classified

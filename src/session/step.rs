@@ -39,9 +39,9 @@ pub(super) enum Done {
 pub(super) fn wait(context: &Context, wait: Wait) -> Step<'_, Done> {
     Box::pin(async move {
         match wait {
-            Wait::LookUp { keyspace, table } => {
+            Wait::LookUp(name) => {
                 // Whether it is there is seen in the schema when the envelope is judged again.
-                let _ = context.upstream.look_up(&keyspace, &table).await;
+                let _ = context.upstream.look_up_name(&name.into()).await;
                 Done::LookedUp
             }
             Wait::Find(id) => {

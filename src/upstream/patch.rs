@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use cqlgate_protocol::cql::Unseen;
 use cqlgate_protocol::wire::response::{Change, SchemaChange, Target};
 
 use super::schema::{ByName, Keyspace, Keyspaces, SchemaSnapshot, Stored, StoredKind};
@@ -226,6 +227,18 @@ pub enum LookUp {
         /// Its name.
         name: String,
     },
+}
+
+impl From<Unseen> for LookUp {
+    fn from(unseen: Unseen) -> Self {
+        match unseen {
+            Unseen::Keyspace(keyspace) => Self::Keyspace(keyspace),
+            Unseen::Table { keyspace, table } => Self::Table { keyspace, table },
+            Unseen::Column { keyspace, table, column } => Self::Column { keyspace, table, column },
+            Unseen::Function { keyspace, name } => Self::Function { keyspace, name },
+            Unseen::Index { keyspace, name } => Self::Index { keyspace, name },
+        }
+    }
 }
 
 impl LookUp {

@@ -12,7 +12,7 @@ mod schema;
 pub mod statement;
 
 pub use keyword::Release;
-pub use need::{Need, NeedList, Needs, Words};
+pub use need::{Need, NeedList, Needs, Unseen, Words};
 pub use needs::{needs, unknown_column};
 pub use permission::Permission;
 pub use refusal::Refusal;

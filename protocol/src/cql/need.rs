@@ -128,6 +128,46 @@ pub struct Needs<'a> {
     pub named: SmallVec<[Need<'a>; 1]>,
     /// What is said to everybody who has the needs, because nobody may do it through the gateway.
     pub refusal: Option<Refusal>,
+    /// A name that the schema does not know, and without which less is needed: Cassandra asks for nothing where
+    /// what is dropped is not there. Worth one look-up, since it may have been made a moment ago.
+    pub unseen: Option<Unseen>,
+}
+
+/// A name that the schema does not know. Names are internal names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Unseen {
+    /// A keyspace.
+    Keyspace(String),
+    /// A table or view.
+    Table {
+        /// Its keyspace.
+        keyspace: String,
+        /// Its name.
+        table: String,
+    },
+    /// A column of a table or view that is known.
+    Column {
+        /// The keyspace of its table.
+        keyspace: String,
+        /// The table.
+        table: String,
+        /// Its name.
+        column: String,
+    },
+    /// A function or aggregate, with any arguments.
+    Function {
+        /// Its keyspace.
+        keyspace: String,
+        /// Its name.
+        name: String,
+    },
+    /// An index.
+    Index {
+        /// Its keyspace.
+        keyspace: String,
+        /// Its name.
+        name: String,
+    },
 }
 
 impl<'a> Needs<'a> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::need::Unseen;
 use super::permission::Permission;
 use super::resource::Resource;
 
@@ -79,15 +80,19 @@ impl Refusal {
         }
     }
 
-    /// Whether the schema that was asked did not know a name: worth one look-up before it is believed.
-    pub const fn is_unknown_name(&self) -> bool {
-        matches!(
-            self,
-            Self::UnknownKeyspace(_)
-                | Self::UnknownTable { .. }
-                | Self::UnknownColumn { .. }
-                | Self::UnknownFunction { .. }
-        )
+    /// The name that the schema did not know, if that is why: worth one look-up before it is believed.
+    pub fn unseen(&self) -> Option<Unseen> {
+        Some(match self.clone() {
+            Self::UnknownKeyspace(keyspace) => Unseen::Keyspace(keyspace),
+            Self::UnknownTable { keyspace, table } => Unseen::Table { keyspace, table },
+            Self::UnknownColumn { keyspace, table, column } => Unseen::Column { keyspace, table, column },
+            Self::UnknownFunction { keyspace, name, .. } => {
+                // The statement may have named it with its keyspace.
+                let bare = name.strip_prefix(&*keyspace).and_then(|name| name.strip_prefix('.'));
+                Unseen::Function { name: bare.unwrap_or(&name).to_owned(), keyspace }
+            }
+            _ => return None,
+        })
     }
 }
 

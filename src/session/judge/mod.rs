@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cqlgate_protocol::cql::Role;
+use cqlgate_protocol::cql::{Role, Unseen};
 use cqlgate_protocol::wire::request::{self, Batch, Child, Execute, Options, Query, Register};
 use cqlgate_protocol::wire::{ErrorCode, Flags, Header, Opcode, Version, WireError, response};
 
@@ -45,8 +45,8 @@ pub(super) enum Verdict {
 
 /// What has to be found out before an envelope can be judged.
 pub(super) enum Wait {
-    /// Is there such a table?
-    LookUp { keyspace: String, table: String },
+    /// Is there such a name?
+    LookUp(Unseen),
     /// What does this prepared id mean?
     Find([u8; 16]),
     /// Is this role a superuser?
@@ -81,7 +81,7 @@ struct Slot {
 /// What was found out for the envelope that is being judged, so that nothing is asked twice.
 #[derive(Default)]
 struct Tried {
-    names: Vec<(String, String)>,
+    names: Vec<Unseen>,
     ids: Vec<[u8; 16]>,
     /// The event that waited for room has been recorded, under this reference.
     recorded: Option<(audit::Verdict, Option<String>)>,

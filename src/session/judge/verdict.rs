@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cqlgate_protocol::cql::{Kind, Need, ParseError, Refusal};
+use cqlgate_protocol::cql::{Kind, Need, ParseError, Refusal, Unseen};
 use cqlgate_protocol::wire::{ErrorCode, response};
 
 use super::shown::Shows;
@@ -22,7 +22,10 @@ impl Judge<'_> {
             Err(wait) => return Verdict::Wait(wait),
         };
         let (needs, named, then) = match &classified.outcome {
-            Outcome::Needs { needs, named, refusal } => (needs, named, refusal),
+            Outcome::Needs { unseen: Some(unseen), .. } if self.may_look_up(unseen) => {
+                return Verdict::Wait(self.look_up(unseen.clone()));
+            }
+            Outcome::Needs { needs, named, refusal, .. } => (needs, named, refusal),
             Outcome::NotCql(error) => {
                 return self.refuse(&classified, from, error.code(), &error.to_string(), None);
             }
@@ -85,27 +88,26 @@ impl Judge<'_> {
 
     /// A statement that goes no further whoever asks. A name that the cache does not know is looked up once.
     fn refused(&mut self, classified: &Arc<Classified>, from: &From<'_>, refusal: &Refusal) -> Verdict {
-        if refusal.is_unknown_name() {
+        if let Some(unseen) = refusal.unseen() {
             if let Some((text, denial)) = self.not_theirs(classified) {
                 let code = ErrorCode::Unauthorized.code();
                 return self.refuse(classified, from, code, &text, Some(denial));
             }
-            if let Some(wait) = self.look_up(refusal) {
-                return Verdict::Wait(wait);
+            if self.may_look_up(&unseen) {
+                return Verdict::Wait(self.look_up(unseen));
             }
         }
         self.refuse(classified, from, refusal.code(), &refusal.to_string(), None)
     }
 
-    /// The look-up of a name, unless it was made for this request already.
-    fn look_up(&mut self, refusal: &Refusal) -> Option<Wait> {
-        let (keyspace, table) = unknown_name(refusal)?;
-        let name = (keyspace.to_owned(), table.to_owned());
-        if self.tried.names.contains(&name) || self.tried.names.len() >= TRIES {
-            return None;
-        }
-        self.tried.names.push(name);
-        Some(Wait::LookUp { keyspace: keyspace.to_owned(), table: table.to_owned() })
+    /// Was this name not looked up for this request yet, and not too many others?
+    fn may_look_up(&self, unseen: &Unseen) -> bool {
+        !self.tried.names.contains(unseen) && self.tried.names.len() < TRIES
+    }
+
+    fn look_up(&mut self, unseen: Unseen) -> Wait {
+        self.tried.names.push(unseen.clone());
+        Wait::LookUp(unseen)
     }
 
     /// What policy refuses. In Cassandra a column that does not exist is told before that.
@@ -122,10 +124,7 @@ impl Judge<'_> {
             return self.refuse(classified, from, code, &text, Some(denial));
         }
         if let Some(refusal) = self.unknown_column(classified) {
-            return match self.look_up(&refusal) {
-                Some(wait) => Verdict::Wait(wait),
-                None => self.refuse(classified, from, refusal.code(), &refusal.to_string(), None),
-            };
+            return self.refused(classified, from, &refusal);
         }
         let text = denial.message(self.who.name.as_ref(), needs.iter().chain(named));
         self.refuse(classified, from, code, &text, Some(denial))
@@ -269,18 +268,6 @@ impl Judge<'_> {
             reference,
             ..Event::new(classified.event_kind(), verdict)
         }
-    }
-}
-
-/// The name that the schema did not know, the table empty if it is the keyspace.
-fn unknown_name(refusal: &Refusal) -> Option<(&str, &str)> {
-    match refusal {
-        Refusal::UnknownKeyspace(keyspace) => Some((keyspace, "")),
-        Refusal::UnknownTable { keyspace, table } | Refusal::UnknownColumn { keyspace, table, .. } => {
-            Some((keyspace, table))
-        }
-        Refusal::UnknownFunction { keyspace, name, .. } => Some((keyspace, name)),
-        _ => None,
     }
 }
 

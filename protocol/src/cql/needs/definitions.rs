@@ -2,7 +2,7 @@
 
 use super::{Scope, changes};
 use crate::cql::keyword::Release;
-use crate::cql::need::{Need, Needs};
+use crate::cql::need::{Need, Needs, Unseen};
 use crate::cql::permission::Permission;
 use crate::cql::refusal::Refusal;
 use crate::cql::resource::{Resource, is_local_system_keyspace, is_system_keyspace};
@@ -50,7 +50,8 @@ impl<'s, S: Schema> Scope<'s, S> {
             Definition::DropIndex(index) => {
                 let keyspace = self.resolve(index)?;
                 let Some(table) = self.schema.index_table(&keyspace, &index.name) else {
-                    return Ok(Needs::default());
+                    let (keyspace, name) = (keyspace.into_owned(), index.name.clone().into_owned());
+                    return Ok(Needs { unseen: Some(Unseen::Index { keyspace, name }), ..Needs::default() });
                 };
                 let table = Resource::Table { table: Name::Owned(table.to_owned()), keyspace };
                 changes(Alter, table, "dropping an index changes its table")
@@ -131,6 +132,9 @@ impl<'s, S: Schema> Scope<'s, S> {
         {
             let base = Resource::Table { keyspace: keyspace.clone(), table: Name::Owned(base.to_owned()) };
             needs.needs.push(changes(Permission::Alter, base, why)?);
+        } else {
+            let (keyspace, table) = (keyspace.clone().into_owned(), view.name.clone().into_owned());
+            needs.unseen = Some(Unseen::Table { keyspace, table });
         }
         let view = Resource::Table { keyspace, table: view.name.clone() };
         needs.named.push(Need::new(permission, view, "names the view"));
@@ -156,6 +160,9 @@ impl<'s, S: Schema> Scope<'s, S> {
                 let resource = self::function(&keyspace, &function.name, overload);
                 needs.add(Need::new(Permission::Alter, resource, "replaces the function"));
             }
+        }
+        if create.or_replace && needs.needs.is_empty() {
+            needs.unseen = Some(unseen(&keyspace, &function.name));
         }
         if needs.needs.is_empty() || arguments.iter().any(|argument| is_opaque(argument)) {
             let all = Resource::FunctionsIn(keyspace.clone());
@@ -208,6 +215,9 @@ impl<'s, S: Schema> Scope<'s, S> {
                 needs.add(Need::new(Permission::Drop, resource, "drops the function"));
             }
         }
+        if needs.needs.is_empty() {
+            needs.unseen = Some(unseen(&keyspace, &function.name));
+        }
         Ok(needs)
     }
 
@@ -221,6 +231,10 @@ impl<'s, S: Schema> Scope<'s, S> {
         let functions = self.schema.functions(keyspace, name).iter();
         functions.map(|overload| &*overload.arguments).filter(move |known| may_be(arguments, known))
     }
+}
+
+fn unseen(keyspace: &str, name: &str) -> Unseen {
+    Unseen::Function { keyspace: keyspace.to_owned(), name: name.to_owned() }
 }
 
 fn function<'a>(keyspace: &Name<'a>, name: &Name<'a>, arguments: &[impl AsRef<str>]) -> Resource<'a> {
