@@ -90,12 +90,12 @@ async fn a_hang_up_opens_the_audit_log_anew() {
 
 #[tokio::test]
 async fn a_deny_ends_the_reading_of_traces() {
-    let world = World::new("traces", TABLE, "GRANT SELECT ON KEYSPACE $ks TO EVERYONE;").await;
+    let world = World::new("traces", TABLE, "GRANT SELECT ON KEYSPACE system_traces TO EVERYONE;").await;
     world.person("alice").await;
     let mut cql = world.connect("alice").await;
     let traces = "SELECT session_id FROM system_traces.sessions";
     cql.query(traces).await.unwrap();
-    world.gateway.write_policy("DENY SELECT ON KEYSPACE system_traces TO EVERYONE;\n").unwrap();
+    world.gateway.write_policy("GRANT SELECT ON KEYSPACE system_traces TO EVERYONE;\nDENY SELECT ON KEYSPACE system_traces TO EVERYONE;\n").unwrap();
     until("traces are denied", async || cql.query(traces).await.is_err()).await;
     assert_eq!(refusal(cql.query(traces).await).0, 0x2100);
 }
