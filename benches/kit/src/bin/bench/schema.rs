@@ -27,7 +27,7 @@ pub(crate) fn report(tables: usize) -> Result<()> {
     let before = memory("VmRSS")?;
     let (cluster, loading) = runtime.block_on(load(node))?;
     // What the reading needed for itself goes back with the last page.
-    runtime.block_on(tokio::time::sleep(Duration::from_millis(500)));
+    runtime.block_on(async { tokio::time::sleep(Duration::from_millis(500)).await });
     let known = cluster.schema().tables();
     if known != tables {
         return Err(Trouble::new(format!("{known} tables are known, not {tables}")));
