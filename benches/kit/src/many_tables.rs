@@ -162,7 +162,8 @@ fn wanted(text: &str, message: &[u8]) -> Option<String> {
     }
     let mut reader = Reader::new(message);
     reader.long_string().ok()?;
-    (reader.short().ok()?, reader.byte().ok()?, reader.short().ok()?, reader.bytes().ok()?);
+    // Consistency, flags, the number of values, the keyspace.
+    let _ = (reader.short().ok()?, reader.byte().ok()?, reader.short().ok()?, reader.bytes().ok()?);
     String::from_utf8(reader.bytes().ok()??.to_vec()).ok()
 }
 
