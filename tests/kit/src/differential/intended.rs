@@ -71,6 +71,9 @@ pub struct Intended {
     pub gateway: String,
     /// The statements that it is about; all of them if left out.
     pub statements: Option<Vec<String>>,
+    /// Chance decides whether it is seen.
+    #[serde(default)]
+    pub rare: bool,
     /// What it does not cover, of what the node says.
     #[serde(default)]
     pub except: Vec<String>,

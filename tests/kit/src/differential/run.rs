@@ -24,6 +24,8 @@ pub struct Through<'a> {
     pub gateway: &'a Gateway,
     /// The token of a person.
     pub token: &'a (dyn Fn(&str) -> String + Sync),
+    /// Run statements on rows as prepared ones, too.
+    pub prepared: bool,
     /// Who runs [`Through::clock`].
     pub keeper: &'a str,
     /// A definition that changes the schema each time (`$n` is a fresh number) and that the keeper may run. The
@@ -113,9 +115,9 @@ impl<'a> Lane<'a> {
     }
 
     /// Statements that leave nothing behind.
-    async fn work(&mut self, turns: &[Ready<'_>], intended: &[Intended]) -> Result<()> {
+    async fn work(&mut self, turns: &[Ready<'_>], intended: &[Intended], prepared: bool) -> Result<()> {
         for turn in turns {
-            for way in turn.ways() {
+            for way in turn.ways(prepared) {
                 let mut outcomes = Vec::with_capacity(2);
                 for side in 0..self.sides.len() {
                     outcomes.push(self.ask(side, turn, *way).await?);
@@ -194,9 +196,9 @@ struct Ready<'a> {
 }
 
 impl Ready<'_> {
-    /// Every statement on rows is prepared, too, unless its grants were only tried.
-    fn ways(&self) -> &'static [Way] {
-        if self.case.is_data() && self.expected != Expected::Unknown {
+    /// Every statement on rows is prepared, too, if that is asked for and its grants were not only tried.
+    fn ways(&self, prepared: bool) -> &'static [Way] {
+        if prepared && self.case.is_data() && self.expected != Expected::Unknown {
             &[Way::Query, Way::Prepared]
         } else {
             &[Way::Query]
@@ -229,6 +231,7 @@ pub async fn run(
     direct: &mut Direct,
     through: Through<'_>,
 ) -> Result<Report> {
+    let prepared = through.prepared;
     for principal in &plan.principals {
         direct.set(principal).await?;
     }
@@ -252,14 +255,14 @@ pub async fn run(
     if let [a, b, c, d] = lanes.as_mut_slice() {
         let mut next = || shares.next().unwrap_or_default();
         tokio::try_join!(
-            a.work(next(), intended),
-            b.work(next(), intended),
-            c.work(next(), intended),
-            d.work(next(), intended)
+            a.work(next(), intended, prepared),
+            b.work(next(), intended, prepared),
+            c.work(next(), intended, prepared),
+            d.work(next(), intended, prepared)
         )?;
     }
     for turn in &alone {
-        for way in turn.ways() {
+        for way in turn.ways(prepared) {
             changes.turn(turn, *way, intended).await?;
         }
     }
