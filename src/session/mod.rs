@@ -16,6 +16,7 @@ mod inbound;
 mod inflight;
 mod judge;
 mod local;
+mod missing;
 mod outbound;
 pub mod registry;
 mod relay;

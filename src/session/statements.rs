@@ -77,6 +77,8 @@ pub(super) struct Classified {
     pub schema: u64,
     /// Are all its names qualified? Decides the prepared id that a node would give it.
     pub qualified: bool,
+    /// Is it a BATCH message? Its text is put together of its children's.
+    pub is_frame: bool,
     /// Do its names take the session's keyspace when it runs, whatever the request or PREPARE said?
     pub in_session_keyspace: bool,
     /// What a stranger is refused in the same words whether it is there or not ([`strict names`]), in the
@@ -157,7 +159,8 @@ impl Classified {
             if text.len() < limits::AUDIT_TEXT {
                 text.push(' ');
                 text.push_str(child.text.trim_end_matches([';', ' ', '\n', '\r', '\t']));
-                text.push(';');
+                // A child may end with a comment, which ends with its line.
+                text.push_str("\n;");
             }
             subjects.extend_from_slice(&child.subjects);
             match &child.outcome {
@@ -186,6 +189,7 @@ impl Classified {
             outcome: stopped.unwrap_or(all),
             schema,
             qualified: true,
+            is_frame: true,
             in_session_keyspace: false,
             subjects: subjects.into(),
         }
@@ -202,6 +206,7 @@ fn classify(text: &str, keyspace: Option<&str>, known: &Known<'_>, limits: &Limi
         outcome: Outcome::Needs { needs: Box::default(), named: Box::default(), refusal: None, unseen: None },
         schema: known.schema.generation(),
         qualified: false,
+        is_frame: false,
         in_session_keyspace: false,
         subjects: Box::default(),
     };
@@ -238,6 +243,9 @@ fn route(statement: &Statement<'_>, keyspace: Option<&str>) -> Route {
         Statement::Select(select) => {
             let name = &*select.table.name;
             match select.table.keyspace.as_deref().or(keyspace) {
+                Some("system") if matches!(name, "size_estimates" | "table_estimates") => {
+                    Route::Schema(Shown::by(select))
+                }
                 Some("system") => LocalTable::named(name).map_or(Route::Node, Route::Local),
                 Some("system_schema" | "system_virtual_schema") => Route::Schema(Shown::by(select)),
                 Some("system_traces") if matches!(name, "sessions" | "events") => Route::Traces,

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use cqlgate_protocol::cql::statement::{Operator, Statement, Subject, Term};
 use cqlgate_protocol::wire::request::Options;
 use moka::sync::Cache;
 
@@ -36,30 +35,10 @@ impl Traces {
 
     /// Does a SELECT read only traces that this principal made? `session_id` must be restricted to them.
     pub(super) fn are_own(&self, text: &str, options: &Options<'_>, principal: &Principal) -> bool {
-        let wanted = wanted(text, options).unwrap_or_default();
-        !wanted.is_empty() && wanted.iter().all(|id| self.made_by.get(id).as_ref() == Some(principal))
-    }
-}
-
-/// The ids that the WHERE clause restricts `session_id` to; `None` if it does not, or not to single ids.
-fn wanted(text: &str, options: &Options<'_>) -> Option<Vec<[u8; 16]>> {
-    let statement = cqlgate_protocol::cql::parse(text, &cqlgate_protocol::cql::Limits::default()).ok()?;
-    let Statement::Select(select) = statement else { return None };
-    let id = |term: &Term<'_>| -> Option<[u8; 16]> {
-        match term {
-            Term::Uuid(text) => Some(*uuid::Uuid::parse_str(text).ok()?.as_bytes()),
-            Term::Bind { index, name } => {
-                local::bound(&options.values, *index, name.as_deref())?.try_into().ok()
-            }
-            _ => None,
-        }
-    };
-    let restriction = select
-        .restrictions()
-        .find(|restriction| matches!(&restriction.subject, Subject::Column(name) if name == "session_id"))?;
-    match (restriction.operator, &restriction.value) {
-        (Operator::Equal, term) => Some(vec![id(term)?]),
-        (Operator::In, Term::List(terms)) => terms.clone().map(|term| id(&term)).collect(),
-        _ => None,
+        let wanted = local::restricted_to(text, "session_id", options).unwrap_or_default();
+        let is_own = |id: &Vec<u8>| {
+            <[u8; 16]>::try_from(&**id).is_ok_and(|id| self.made_by.get(&id).as_ref() == Some(principal))
+        };
+        !wanted.is_empty() && wanted.iter().all(is_own)
     }
 }

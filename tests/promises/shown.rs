@@ -146,6 +146,8 @@ async fn superusers_and_the_gateways_own_role_are_out_of_reach() {
         (format!("ALTER ROLE plain_{ks} WITH SUPERUSER = true"), 0x2100),
         (format!("ALTER ROLE {own} WITH PASSWORD = 'x'"), 0x2100),
         (format!("DROP ROLE {own}"), 0x2100),
+        (format!("GRANT ALTER ON ROLE sup_{ks} TO plain_{ks}"), 0x2100),
+        (format!("GRANT ALTER ON ROLE plain_{ks} TO plain_{ks}"), 0),
         (format!("GRANT plain_{ks} TO {own}"), 0x2100),
         (format!("GRANT SELECT ON {ks}.t TO {own}"), 0x2100),
         (format!("CREATE TRIGGER x ON {ks}.t USING 'y'"), 0x2100),
@@ -209,6 +211,14 @@ async fn with_hide_schema_only_ones_own_keyspaces_are_shown() {
             |text: &str| text.split(" [ref").next().unwrap_or_default().replace(ks.as_str(), "nosuch");
         assert_eq!(without(&message), without(&unknown), "{query}");
     }
+    // As drivers ask for one keyspace.
+    let one = "SELECT durable_writes FROM system_schema.keyspaces WHERE keyspace_name = ?";
+    for (person, code) in [(&mut alice, 0), (&mut bob, 0x2200)] {
+        let prepared = person.prepare(one).await.unwrap();
+        let told = person.execute(&prepared, &[Some(ks.as_bytes())]).await;
+        assert_eq!(told.err().and_then(|error| error.code()).unwrap_or_default(), code);
+    }
+    assert_eq!(refusal(bob.query("SELECT range_start FROM system.size_estimates").await).0, 0x2200);
     // What cannot be told apart is not shown to anybody.
     for query in [
         "SELECT count(*) FROM system_schema.tables",

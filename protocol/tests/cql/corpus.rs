@@ -19,6 +19,7 @@ const OTHERWISE: &[(&str, &[&str], &str)] = &[
     ("ALTER ROLE sup WITH PASSWORD = 'z'", &["ALTER ON ROLE sup", "SUPERUSER"], SUPER),
     ("GRANT sup TO r1", &["AUTHORIZE ON ROLE sup", "SUPERUSER"], SUPER),
     ("REVOKE sup FROM r1", &["AUTHORIZE ON ROLE sup", "SUPERUSER"], SUPER),
+    ("GRANT AUTHORIZE ON ROLE sup TO r2", &["AUTHORIZE ON ROLE sup", "SUPERUSER"], SUPER),
     (
         "ALTER ROLE oracle_u WITH HASHED PASSWORD = \
          '$2a$10$JSJEMFm6GeaW9XxT5JIheuEtPvat6i7uKbnTcxX3c1wshIIsGyUtG'",

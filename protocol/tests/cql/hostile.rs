@@ -183,7 +183,7 @@ fn calls_and_columns_of_long_texts_are_judged() {
         ("SELECT id FROM mask WHERE ssn = 'a'", " AND ssn = 'a'", ""),
     ] {
         let text = format!("{head}{}{tail}", repeated.repeat(20_000));
-        let limits = Limits { batch_children: usize::MAX, ..Limits::default() };
+        let limits = Limits { batch_children: usize::MAX, calls: usize::MAX, ..Limits::default() };
         let statement = parse(&text, &limits).unwrap();
         let fixture = Fixture::new();
         let found = needs(&statement, Some("o1"), &fixture).unwrap();

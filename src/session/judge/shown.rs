@@ -26,13 +26,12 @@ pub(super) enum Shows {
 
 impl Judge<'_> {
     pub(super) fn shows(&mut self, classified: &Classified, from: &From<'_>) -> Shows {
-        let executes = from.opcode != Counted::Prepare;
         match &classified.route {
             Route::Use => Shows::Forward(Awaited::Use),
             Route::Ddl => Shows::Forward(Awaited::Ddl),
             Route::Access => Shows::Forward(Awaited::Access),
             Route::Node | Route::Local(_) => Shows::Forward(Awaited::Plain),
-            Route::Schema(shown) => self.schema_shown(shown, executes),
+            Route::Schema(shown) => self.schema_shown(shown, classified, from),
             Route::Traces => self.traces_shown(classified, from),
             Route::Cluster => match &self.tried.cluster {
                 DescribedCluster::NotAsked => Shows::Instead(Verdict::Wait(Wait::DescribeCluster)),
@@ -66,7 +65,7 @@ impl Judge<'_> {
     }
 
     /// With `hide_schema`, rows of keyspaces that the caller has nothing on are left out.
-    fn schema_shown(&self, shown: &Shown, executes: bool) -> Shows {
+    fn schema_shown(&self, shown: &Shown, classified: &Classified, from: &From<'_>) -> Shows {
         if !self.context.config.hide_schema {
             return Shows::Forward(Awaited::Plain);
         }
@@ -78,15 +77,24 @@ impl Judge<'_> {
             _ => {}
         }
         match shown.column() {
-            Some(column) if executes => Shows::Forward(Awaited::Rows(column)),
+            Some(column) if from.opcode != Counted::Prepare => Shows::Forward(Awaited::Rows(column)),
             Some(_) => Shows::Forward(Awaited::Plain),
+            None if self.names_seen_keyspaces(&classified.text, from) => Shows::Forward(Awaited::Plain),
             None => Shows::Refused(
                 ErrorCode::Invalid,
-                "The gateway shows each person their keyspaces only (hide_schema): select keyspace_name and \
-                 other columns, without functions, JSON or GROUP BY"
+                "The gateway shows each person their keyspaces only (hide_schema): restrict keyspace_name \
+                 to yours, or select it and other columns, without functions, JSON or GROUP BY"
                     .to_owned(),
             ),
         }
+    }
+
+    /// Is `keyspace_name` restricted to keyspaces that the caller sees? To be prepared, to any.
+    fn names_seen_keyspaces(&self, text: &str, from: &From<'_>) -> bool {
+        let Some(options) = &from.options else { return local::restricts(text, "keyspace_name") };
+        local::restricted_to(text, "keyspace_name", options).is_some_and(|keyspaces| {
+            keyspaces.iter().all(|name| std::str::from_utf8(name).is_ok_and(|name| self.sees(name)))
+        })
     }
 
     /// Traces show texts and values: one's own, or those that policy lets one read.

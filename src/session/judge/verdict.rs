@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cqlgate_protocol::cql::{Kind, Need, ParseError, Refusal, Unseen};
+use cqlgate_protocol::cql::{Kind, Limits, Need, ParseError, Refusal, Unseen};
 use cqlgate_protocol::wire::{ErrorCode, response};
 
 use super::shown::Shows;
@@ -12,6 +12,7 @@ use crate::audit::{self, Event};
 use crate::metrics::{Opcode as Counted, Verdict as Count};
 use crate::policy::{self, Decision, Denial, Permit, RuleId};
 use crate::session::inflight::{Kind as Awaited, Preparing};
+use crate::session::missing;
 use crate::session::statements::{Classified, Outcome, Route};
 
 impl Judge<'_> {
@@ -51,6 +52,11 @@ impl Judge<'_> {
         };
         if let Some(refusal) = then {
             return self.refused(&classified, from, refusal);
+        }
+        if needs.is_empty()
+            && let Outcome::Needs { unseen: Some(_), .. } = &classified.outcome
+        {
+            return self.missing(&classified, from, permit);
         }
         match self.shows(&classified, from) {
             Shows::Forward(awaited) => self.permitted(&classified, from, permit, observed, awaited),
@@ -100,6 +106,29 @@ impl Judge<'_> {
         self.refuse(classified, from, refusal.code(), &refusal.to_string(), None)
     }
 
+    fn limits(&self) -> Limits {
+        Limits { release: self.schema.release(), ..*self.context.statements.limits() }
+    }
+
+    /// What it names is not there, so it needs nothing. The gateway says so itself: by the time that a node acts,
+    /// it may be there.
+    fn missing(&mut self, classified: &Arc<Classified>, from: &From<'_>, permit: Permit) -> Verdict {
+        if from.opcode == Counted::Prepare {
+            return self.permitted(classified, from, permit, None, Awaited::Plain);
+        }
+        let told = missing::answer(&classified.text, classified.keyspace.as_deref(), &self.limits());
+        let answer = match told {
+            Some(Ok(())) => response::void(self.version, from.stream),
+            Some(Err(text)) => response::error(self.version, from.stream, ErrorCode::Invalid, &text),
+            None => {
+                let text = "What this statement names does not exist";
+                response::error(self.version, from.stream, ErrorCode::Invalid, text)
+            }
+        };
+        self.count(classified, from, Count::Answered);
+        Verdict::Answer(answer)
+    }
+
     /// Was this name not looked up for this request yet, and not too many others?
     fn may_look_up(&self, unseen: &Unseen) -> bool {
         !self.tried.names.contains(unseen) && self.tried.names.len() < TRIES
@@ -131,8 +160,12 @@ impl Judge<'_> {
     }
 
     fn unknown_column(&self, classified: &Classified) -> Option<Refusal> {
-        let limits = self.context.statements.limits();
-        let statement = cqlgate_protocol::cql::parse(&classified.text, limits).ok()?;
+        // The text of a BATCH is put together for people.
+        if classified.is_frame {
+            return None;
+        }
+        let limits = self.limits();
+        let statement = cqlgate_protocol::cql::parse(&classified.text, &limits).ok()?;
         cqlgate_protocol::cql::unknown_column(&statement, classified.keyspace.as_deref(), &*self.schema)
     }
 

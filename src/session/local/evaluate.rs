@@ -234,23 +234,23 @@ impl<'a> Selected<'a> {
     }
 }
 
-/// The bytes bound to a marker: by its name if the values have names, else by its place.
+/// The bytes bound to a marker: by its name if the values have names, else by its place. A name that is there
+/// twice has no value here: which one a node takes is its own affair.
 pub(in crate::session) fn bound<'v>(
     values: &Values<'v>,
     index: usize,
     name: Option<&str>,
 ) -> Option<&'v [u8]> {
-    let mut by_name = None;
-    let mut by_place = None;
-    for (i, (named, value)) in values.iter().enumerate() {
-        let Value::Bytes(bytes) = value else { continue };
-        match named {
-            Some(named) if Some(named) == name => by_name = Some(bytes),
-            None if i == index => by_place = Some(bytes),
-            _ => {}
-        }
+    let bytes = |value| match value {
+        Value::Bytes(bytes) => Some(bytes),
+        _ => None,
+    };
+    let mut named = values.iter().filter(|(named, _)| named.is_some() && *named == name);
+    if let Some((_, value)) = named.next() {
+        return if named.next().is_none() { bytes(value) } else { None };
     }
-    by_name.or(by_place)
+    let (named, value) = values.iter().nth(index)?;
+    if named.is_some() { None } else { bytes(value) }
 }
 
 /// The elements of a serialized list: a count, then each with its length.

@@ -7,6 +7,7 @@
 
 mod evaluate;
 mod fixed;
+mod restricted;
 mod tables;
 mod value;
 
@@ -21,8 +22,9 @@ use cqlgate_protocol::wire::{ErrorCode, Version};
 use super::statements::Classified;
 use crate::upstream::LocalRow;
 use evaluate::Selected;
-pub(super) use evaluate::bound;
+use evaluate::bound;
 pub(super) use fixed::Fixed;
+pub(super) use restricted::{restricted_to, restricts};
 pub(super) use tables::LocalTable;
 
 /// What the tables are made from.

@@ -143,9 +143,14 @@ impl<'s, S: Schema> Scope<'s, S> {
             needs.needs.push(Need::new(permission, resource.clone(), why_each));
         }
         if let Resource::Role(role) = &resource {
-            needs = self.not_own(needs, role);
+            // Whoever may alter a superuser directly is one.
+            needs = self.guarded(
+                needs,
+                role,
+                "Only superusers can grant permissions on a role with superuser status",
+            )?;
         }
-        Ok(self.not_own(needs, &grant.role))
+        Ok(if needs.refusal.is_some() { needs } else { self.not_own(needs, &grant.role) })
     }
 
     /// The permissions that are granted or revoked: those that are named and can be held on the resource in

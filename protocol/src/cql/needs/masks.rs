@@ -3,10 +3,12 @@
 
 use std::borrow::Cow;
 
+use crate::cql::lexer::{TokenKind, next_token};
 use crate::cql::need::{Need, Needs, Words};
 use crate::cql::permission::Permission;
 use crate::cql::resource::Resource;
 use crate::cql::schema::{Column, Relation, RelationKind};
+use crate::cql::statement::names::{fold, unquote};
 use crate::cql::statement::tree::{Node, NodeId, Place, Row, Tree};
 
 /// The masks of a table or view.
@@ -44,6 +46,14 @@ impl<'s> Masks<'s> {
             // A column that is not known may be one that was added a moment ago.
             None => self.anywhere,
         }
+    }
+
+    /// Whether a type begins with the name of a masked column.
+    fn begins(&self, cql_type: &str) -> bool {
+        let token = next_token(cql_type, 0);
+        let word = cql_type.get(token.start..token.end).unwrap_or_default();
+        let name = if token.kind == TokenKind::Quoted { unquote(word, '"') } else { fold(word) };
+        self.name(&name)
     }
 
     fn any(&self) -> bool {
@@ -103,6 +113,9 @@ impl<'s> Masks<'s> {
                 found.push(name);
             }
         }
+        if any && found.is_empty() && self.any() {
+            found.push("expr(..)");
+        }
         in_node_order(&mut found, self.relation.columns.len());
         found
     }
@@ -118,6 +131,8 @@ impl<'s> Masks<'s> {
                 match tree.node(id) {
                     Some(Node::Column(name)) if self.name(name) => return true,
                     Some(Node::Attribute(_)) => {}
+                    // `(m)['a'..'b']` looks like a type and its value; to a node it is a slice of a column.
+                    Some(Node::Typed { cql_type, .. }) if self.begins(cql_type) => return true,
                     _ => open.extend(tree.below(id)),
                 }
             }

@@ -33,6 +33,8 @@ pub struct Limits {
     /// of tables and indexes become names of files, which hold 255 bytes: an index with a name of 500 ended
     /// a node. An index of a class of its own may have [`INDEX_MARGIN`] bytes less.
     pub name: usize,
+    /// Function calls in a text. Which overload each one means takes some hundred bytes of memory to find out.
+    pub calls: usize,
 }
 
 /// What the files of an index with a class of its own have in their names beside the name of the index, and
@@ -52,6 +54,7 @@ impl Default for Limits {
             value_depth: 64,
             batch_children: 1000,
             name: 222,
+            calls: 5_000,
         }
     }
 }
@@ -71,6 +74,8 @@ pub enum LimitKind {
     BatchChildren,
     /// [`Limits::name`], or the 65,535 bytes of any name.
     Name,
+    /// [`Limits::calls`].
+    Calls,
 }
 
 impl LimitKind {
@@ -83,6 +88,7 @@ impl LimitKind {
             Self::ValueDepth => "levels of nesting in a value",
             Self::BatchChildren => "statements in a batch",
             Self::Name => "bytes in this name",
+            Self::Calls => "function calls in one text",
         }
     }
 }
@@ -99,6 +105,8 @@ pub(crate) struct Context<'a> {
     pub(crate) tree: Option<RefCell<Tree<'a>>>,
     /// Tokens cut: the measure of work.
     pub(crate) steps: Cell<u64>,
+    /// Function calls read so far, those of abandoned readings too.
+    pub(crate) called: Cell<usize>,
 }
 
 /// Where a statement calls functions: enough to look at the names again without keeping them.
@@ -151,7 +159,14 @@ impl<'a> CalledFunctions<'_, 'a> {
 
 impl Context<'_> {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, calls: Cell::default(), markers: None, tree: None, steps: Cell::new(0) }
+        Self {
+            limits,
+            calls: Cell::default(),
+            markers: None,
+            tree: None,
+            steps: Cell::new(0),
+            called: Cell::new(0),
+        }
     }
 
     pub(crate) fn recording(limits: Limits) -> Self {
@@ -343,10 +358,17 @@ impl<'a: 'c, 'c> Cursor<'a, 'c> {
     }
 
     /// Notes that the name of a called function starts here.
-    pub(crate) fn note_call(&self) {
+    pub(crate) fn note_call(&self) -> Result<(), nom::Err<Fail>> {
+        let called = self.context.called.get() + 1;
+        self.context.called.set(called);
+        let bound = self.context.limits.calls;
+        if called > bound {
+            return Err(self.exceeds(LimitKind::Calls, bound));
+        }
         let mut calls = self.context.calls.get();
         calls.note(self.token.start);
         self.context.calls.set(calls);
+        Ok(())
     }
 
     /// Keeps a node, if somebody asked for them.

@@ -17,7 +17,7 @@ mod keyspace;
 mod kind;
 mod modification;
 mod named;
-mod names;
+pub(crate) mod names;
 mod newer;
 mod objects;
 mod permissions;
@@ -95,6 +95,7 @@ impl Limits {
             value_depth: usize::MAX,
             batch_children: usize::MAX,
             name: usize::MAX,
+            calls: usize::MAX,
         }
     }
 }

@@ -232,7 +232,7 @@ pub(crate) fn call<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Option<F
         (name.next(), None)
     };
     let (rest, ()) = symbol(Symbol::ParenOpen)(rest)?;
-    input.note_call();
+    input.note_call()?;
     Ok((rest, name))
 }
 
