@@ -116,6 +116,11 @@ impl Judge<'_> {
         if from.opcode == Counted::Prepare {
             return self.permitted(classified, from, permit, None, Awaited::Plain);
         }
+        let reason = Some("what it names does not exist: answered here".to_owned());
+        let event = self.event(classified, audit::Verdict::Permitted, permit.rule(), reason, None);
+        if let Err(wait) = self.record(event) {
+            return wait;
+        }
         let told = missing::answer(&classified.text, classified.keyspace.as_deref(), &self.limits());
         let answer = match told {
             Some(Ok(())) => response::void(self.version, from.stream),
