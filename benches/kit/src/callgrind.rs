@@ -80,7 +80,7 @@ pub struct Judging {
     pub hostile: Vec<(&'static str, [u64; 2])>,
 }
 
-/// Counts what [`judging`] does.
+/// Counts what [`judging()`] does.
 pub fn count_judging() -> Result<Judging> {
     let scratch = run(&["workload", "judging"])?;
     // Odd parts are what came between.
