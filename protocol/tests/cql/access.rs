@@ -227,6 +227,8 @@ fn names_take_the_keyspace_that_cassandra_gives_them() {
             "CREATE FUNCTION \"SYSTEM\".f() CALLED ON NULL INPUT RETURNS int LANGUAGE java AS ''",
             "!SystemFunction(\"SYSTEM\")",
         ),
+        ("DROP FUNCTION system.now", "!SystemFunction(\"system\")"),
+        ("DROP AGGREGATE IF EXISTS system_views.f(int)", "!SystemFunction(\"system_views\")"),
         ("GRANT SELECT ON t TO r1", "AUTHORIZE <table o2.t>, SELECT <table o2.t>"),
         ("GRANT SELECT ON functions TO r1", "AUTHORIZE <table o2.functions>, SELECT <table o2.functions>"),
         ("GRANT SELECT, EXECUTE ON o1.p TO r1", "AUTHORIZE <table o1.p>, SELECT <table o1.p>"),

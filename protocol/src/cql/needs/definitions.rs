@@ -208,6 +208,9 @@ impl<'s, S: Schema> Scope<'s, S> {
     {
         let DropFunction { function, arguments } = drop;
         let keyspace = self.keyspace_of(function.keyspace.as_ref())?;
+        if is_local_system_keyspace(&keyspace) {
+            return Err(Refusal::SystemFunction(keyspace.into_owned()));
+        }
         let mut needs = Needs::default();
         for overload in self.schema.functions(&keyspace, &function.name) {
             if arguments.as_ref().is_none_or(|arguments| may_be(arguments, &overload.arguments)) {
