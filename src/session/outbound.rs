@@ -72,9 +72,11 @@ impl Outbound {
         self.buffer.is_empty() && self.pass == 0
     }
 
-    /// May more be read from the node?
+    /// May more be read from the node? Answers that are written anew wait among the gateway's own, so these
+    /// count, too; but an envelope that passes has to come to its end before they can go.
     pub(super) fn has_room(&self) -> bool {
-        self.buffer.len() < RESPONSE_BUFFER.max(self.ready + self.wanted)
+        (!self.is_full() || self.pass > 0)
+            && self.buffer.len() < RESPONSE_BUFFER.max(self.ready + self.wanted)
     }
 
     pub(super) fn reserve(&mut self) {
@@ -307,6 +309,24 @@ mod tests {
         assert!(outbound.poll_write(&mut cx, &mut slow).is_pending());
         assert!(matches!(outbound.poll_write(&mut cx, &mut slow), Poll::Ready(Ok(false))));
         assert!(outbound.is_flushed());
+    }
+
+    #[test]
+    fn answers_written_anew_leave_no_room_but_for_the_envelope_that_passes() {
+        let mut outbound = Outbound::default();
+        assert!(outbound.has_room());
+        outbound.answer(&envelope(1, OWN_BUFFER));
+        assert!(!outbound.has_room(), "the node is read no further while the client takes nothing");
+
+        let passing = envelope(2, 100);
+        outbound.buffer.extend_from_slice(&passing[..20]);
+        let Next::Envelope(_) = outbound.next() else { panic!() };
+        outbound.let_pass(100);
+        assert!(matches!(outbound.next(), Next::None));
+        assert!(outbound.has_room(), "its end is needed before anything else can go");
+        outbound.buffer.extend_from_slice(&passing[20..]);
+        assert!(matches!(outbound.next(), Next::None));
+        assert!(!outbound.has_room());
     }
 
     #[test]

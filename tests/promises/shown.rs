@@ -217,6 +217,8 @@ async fn with_hide_schema_only_ones_own_keyspaces_are_shown() {
         let prepared = person.prepare(one).await.unwrap();
         let told = person.execute(&prepared, &[Some(ks.as_bytes())]).await;
         assert_eq!(told.err().and_then(|error| error.code()).unwrap_or_default(), code);
+        // What was let through for one keyspace says nothing of another.
+        assert_eq!(refusal(person.execute(&prepared, &[Some(b"nosuch")]).await).0, 0x2200);
     }
     assert_eq!(refusal(bob.query("SELECT range_start FROM system.size_estimates").await).0, 0x2200);
     // What cannot be told apart is not shown to anybody.

@@ -316,8 +316,8 @@ impl<'s> Judge<'s> {
                 let verdict = self.statement(&classified, &from);
                 if let Verdict::Forward { permit, awaited: Awaited::Plain, .. } = verdict
                     && classified.is_data()
-                    // Whose trace it is depends on the values.
-                    && classified.route != Route::Traces
+                    // Whose trace it is, or which keyspace is shown, depends on the values.
+                    && classified.route == Route::Node
                     && !permit.is_observed()
                     && let Some(slot) = self.prepared.get_mut(&id)
                 {
