@@ -72,17 +72,6 @@ macro_rules! keywords {
             /// Every keyword.
             pub const ALL: &'static [Self] = &[$($(Self::$name,)*)*];
 
-            /// The keyword that upper-case `word` is.
-            fn from_upper(word: &[u8]) -> Option<Self> {
-                Some(match word {
-                    $($($text => Self::$name,)*)*
-                    // Synonyms that the lexer folds into one token.
-                    b"TABLE" => Self::ColumnFamily,
-                    b"TABLES" => Self::ColumnFamilies,
-                    _ => return None,
-                })
-            }
-
             /// The word in upper case; of synonyms the first one.
             pub const fn as_bytes(self) -> &'static [u8] {
                 match self { $($(Self::$name => $text,)*)* }
@@ -155,8 +144,109 @@ keywords! {
     }
 }
 
+/// Synonyms that the lexer folds into one token.
+const SYNONYMS: [(&[u8], Keyword); 2] =
+    [(b"TABLE", Keyword::ColumnFamily), (b"TABLES", Keyword::ColumnFamilies)];
+
+/// The hash of a word, folded byte by folded byte, so that the lexer has it when it has found the word's end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WordHash(u32);
+
+impl WordHash {
+    const BITS: u32 = 10;
+
+    /// Found by trying: with this factor no two keywords have one slot.
+    const FACTOR: u32 = 0x8E68_11B5;
+
+    /// The hash of the word with one byte more, in lower case.
+    pub(super) const fn with(self, folded: u8) -> Self {
+        Self((self.0 ^ folded as u32).wrapping_mul(Self::FACTOR))
+    }
+
+    const fn slot(self) -> usize {
+        (self.0 >> (u32::BITS - Self::BITS)) as usize
+    }
+}
+
+/// A byte that a word may hold, in lower case; 0 for any other.
+pub(super) fn folded(byte: u8) -> u8 {
+    FOLDED.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+static FOLDED: [u8; 256] = all_folded();
+
+#[expect(clippy::indexing_slicing, reason = "it runs when it is compiled, and fails there")]
+const fn all_folded() -> [u8; 256] {
+    let (mut all, mut byte) = ([0; 256], 0_u8);
+    while byte < u8::MAX {
+        if byte.is_ascii_alphanumeric() || byte == b'_' {
+            all[byte as usize] = byte.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    all
+}
+
 /// No keyword is longer.
 const LONGEST: usize = 14;
+
+/// A word that is a keyword, in lower case.
+#[derive(Clone, Copy)]
+struct Word {
+    text: [u8; LONGEST],
+    length: usize,
+    keyword: Keyword,
+}
+
+static WORDS: [Word; Keyword::ALL.len() + SYNONYMS.len()] = words();
+
+#[expect(clippy::indexing_slicing, reason = "it runs when it is compiled, and fails there")]
+const fn words() -> [Word; Keyword::ALL.len() + SYNONYMS.len()] {
+    let none = Word { text: [0; LONGEST], length: 0, keyword: Keyword::Add };
+    let (mut words, mut at) = ([none; Keyword::ALL.len() + SYNONYMS.len()], 0);
+    while at < words.len() {
+        let (text, keyword) = if at < Keyword::ALL.len() {
+            (Keyword::ALL[at].as_bytes(), Keyword::ALL[at])
+        } else {
+            SYNONYMS[at - Keyword::ALL.len()]
+        };
+        (words[at].length, words[at].keyword) = (text.len(), keyword);
+        let mut byte = 0;
+        while byte < text.len() {
+            words[at].text[byte] = text[byte].to_ascii_lowercase();
+            byte += 1;
+        }
+        at += 1;
+    }
+    words
+}
+
+/// For each slot of a hash the place in [`WORDS`] of the one word that may have it.
+static SLOTS: [u8; 1 << WordHash::BITS] = slots();
+
+/// No word has the slot.
+const FREE: u8 = u8::MAX;
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "it runs when it is compiled, and fails there"
+)]
+const fn slots() -> [u8; 1 << WordHash::BITS] {
+    let (words, mut slots, mut at) = (words(), [FREE; 1 << WordHash::BITS], 0);
+    assert!(words.len() < FREE as usize, "a place is kept in a byte");
+    while at < words.len() {
+        let (mut hash, mut byte) = (WordHash(0), 0);
+        while byte < words[at].length {
+            hash = hash.with(words[at].text[byte]);
+            byte += 1;
+        }
+        assert!(slots[hash.slot()] == FREE, "two keywords have one slot: another factor is needed");
+        slots[hash.slot()] = at as u8;
+        at += 1;
+    }
+    slots
+}
 
 impl Keyword {
     /// The first release in which the word is a keyword; before, it is a word like any other.
@@ -177,11 +267,19 @@ impl Keyword {
 
     /// The keyword that `word` is, in any ASCII case. TRUE and FALSE are no keywords but constants.
     pub fn lookup(word: &[u8]) -> Option<Self> {
-        let mut upper = [0_u8; LONGEST];
-        let upper = upper.get_mut(..word.len())?;
-        upper.copy_from_slice(word);
-        upper.make_ascii_uppercase();
-        Self::from_upper(upper)
+        let hash = word.iter().fold(WordHash::default(), |hash, byte| hash.with(folded(*byte)));
+        Self::hashed(word, 0, word.len(), hash)
+    }
+
+    /// The same, of the word from `start` to `end`, whose hash is known.
+    pub(super) fn hashed(bytes: &[u8], start: usize, end: usize, hash: WordHash) -> Option<Self> {
+        let known = WORDS.get(usize::from(*SLOTS.get(hash.slot())?))?;
+        if end - start != known.length {
+            return None;
+        }
+        let word = bytes.get(start..end)?;
+        let same = word.iter().zip(&known.text).all(|(byte, known)| folded(*byte) == *known);
+        same.then_some(known.keyword)
     }
 }
 
@@ -193,7 +291,6 @@ mod tests {
     fn every_keyword_is_found_in_any_case_and_fits() {
         for &keyword in Keyword::ALL {
             let word = keyword.as_bytes();
-            assert!(word.len() <= LONGEST);
             assert_eq!(Keyword::lookup(word), Some(keyword));
             assert_eq!(Keyword::lookup(&word.to_ascii_lowercase()), Some(keyword));
         }

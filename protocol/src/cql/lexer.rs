@@ -8,7 +8,7 @@
 //! on, and when none can, the text so far must be a whole token. `1AND` is therefore an error (the `A`
 //! could only continue a UUID), while `1LIMIT` is two tokens. Numbers below follow that rule literally.
 
-use super::keyword::Keyword;
+use super::keyword::{Keyword, WordHash, folded};
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,45 +135,99 @@ pub struct Token {
 
 /// The first token at or behind byte `position` of `text`; behind the end it is [`TokenKind::End`].
 pub fn next_token(text: &str, position: usize) -> Token {
-    let bytes = text.as_bytes();
-    match skip_hidden(bytes, position) {
-        Ok(start) => {
-            let (kind, length) = cut(bytes.get(start..).unwrap_or_default());
-            Token { kind, start, end: start + length }
+    scan(text.as_bytes(), position)
+}
+
+/// The same, for the loop of the one who cuts many: a call would cost as much as a short token.
+#[expect(clippy::inline_always, reason = "measured")]
+#[inline(always)]
+pub(super) fn scan(bytes: &[u8], position: usize) -> Token {
+    let mut start = position;
+    loop {
+        let Some(&first) = bytes.get(start) else { return Token { kind: TokenKind::End, start, end: start } };
+        if matches!(first, b' ' | b'\t' | b'\n' | b'\r') {
+            start += 1;
+            continue;
         }
-        Err(start) => Token { kind: TokenKind::Bad(Bad::Unterminated), start, end: bytes.len() },
+        if folded(first).is_ascii_lowercase() {
+            let (kind, end) = word(bytes, start);
+            return Token { kind, start, end };
+        }
+        if let Some(symbol) = SINGLE.get(usize::from(first)).copied().flatten() {
+            return Token { kind: TokenKind::Symbol(symbol), start, end: start + 1 };
+        }
+        if first.is_ascii_digit() {
+            let (kind, end) = number(bytes, start);
+            return Token { kind, start, end };
+        }
+        // Most statements have one, in the name of their table.
+        if first == b'.' && bytes.get(start + 1) != Some(&b'.') {
+            return Token { kind: TokenKind::Symbol(Symbol::Dot), start, end: start + 1 };
+        }
+        match uncommon(bytes, start) {
+            Ok(token) => return token,
+            Err(behind) => start = behind,
+        }
     }
 }
 
-/// Passes over blanks and comments; `Err` is where a comment starts that does not end.
-fn skip_hidden(bytes: &[u8], mut position: usize) -> Result<usize, usize> {
-    loop {
-        let rest = bytes.get(position..).unwrap_or_default();
-        match rest {
-            [b' ' | b'\t' | b'\n' | b'\r', ..] => position += 1,
-            [b'-', b'-', body @ ..] | [b'/', b'/', body @ ..] => {
-                // Either line end ends the comment, and there must be one.
-                let length = body.iter().position(|&b| b == b'\n' || b == b'\r').ok_or(position)?;
-                position += 2 + length + 1;
-            }
-            [b'/', b'*', body @ ..] => {
-                let length = body.windows(2).position(|two| two == b"*/").ok_or(position)?;
-                position += 2 + length + 2;
-            }
-            _ => return Ok(position),
+/// For each byte that is a symbol and no beginning of anything longer, that symbol.
+static SINGLE: [Option<Symbol>; 256] = single();
+
+#[expect(clippy::indexing_slicing, reason = "it runs when it is compiled, and fails there")]
+const fn single() -> [Option<Symbol>; 256] {
+    use Symbol as S;
+    let symbols = [
+        S::ParenOpen,
+        S::ParenClose,
+        S::BracketOpen,
+        S::BracketClose,
+        S::BraceOpen,
+        S::BraceClose,
+        S::Comma,
+        S::Semicolon,
+        S::Colon,
+        S::Question,
+        S::Star,
+        S::Percent,
+        S::Equal,
+    ];
+    let (mut all, mut at) = ([None; 256], 0);
+    while at < symbols.len() {
+        all[symbols[at].as_str().as_bytes()[0] as usize] = Some(symbols[at]);
+        at += 1;
+    }
+    all
+}
+
+/// A token that is no word, no number without a sign and no symbol of one byte; `Err` is where a comment ends that starts here.
+#[inline(never)]
+fn uncommon(bytes: &[u8], start: usize) -> Result<Token, usize> {
+    let rest = bytes.get(start..).unwrap_or_default();
+    let comment = match rest {
+        // Either line end ends the comment, and there must be one.
+        [b'-', b'-', body @ ..] | [b'/', b'/', body @ ..] => {
+            body.iter().position(|&b| b == b'\n' || b == b'\r').map(|length| 2 + length + 1)
         }
+        [b'/', b'*', body @ ..] => body.windows(2).position(|two| two == b"*/").map(|length| 2 + length + 2),
+        _ => {
+            let (kind, length) = cut(rest);
+            return Ok(Token { kind, start, end: start + length });
+        }
+    };
+    match comment {
+        Some(length) => Err(start + length),
+        None => Ok(Token { kind: TokenKind::Bad(Bad::Unterminated), start, end: bytes.len() }),
     }
 }
 
 const BAD: TokenKind = TokenKind::Bad(Bad::Character);
 
-/// The token that `rest` starts with, and its length.
+/// The token that `rest` starts with, which is no word and no number without a sign, and its length.
 fn cut(rest: &[u8]) -> (TokenKind, usize) {
     let Some(&first) = rest.first() else { return (TokenKind::End, 0) };
     let second = rest.get(1).copied();
     match first {
-        b'a'..=b'z' | b'A'..=b'Z' => word(rest),
-        b'0'..=b'9' => number(rest),
         b'\'' => quoted(rest, b'\'', TokenKind::String),
         b'"' if second == Some(b'"') && rest.get(2) != Some(&b'"') => (TokenKind::EmptyQuoted, 2),
         b'"' => quoted(rest, b'"', TokenKind::Quoted),
@@ -190,27 +244,15 @@ fn cut(rest: &[u8]) -> (TokenKind, usize) {
     }
 }
 
+/// The symbols that may be two bytes long, or one.
 fn symbol(first: u8, second: Option<u8>) -> (TokenKind, usize) {
     use Symbol as S;
     let one = |symbol| (TokenKind::Symbol(symbol), 1);
     let two = |symbol| (TokenKind::Symbol(symbol), 2);
     match (first, second) {
-        (b'(', _) => one(S::ParenOpen),
-        (b')', _) => one(S::ParenClose),
-        (b'[', _) => one(S::BracketOpen),
-        (b']', _) => one(S::BracketClose),
-        (b'{', _) => one(S::BraceOpen),
-        (b'}', _) => one(S::BraceClose),
-        (b',', _) => one(S::Comma),
-        (b';', _) => one(S::Semicolon),
-        (b':', _) => one(S::Colon),
-        (b'?', _) => one(S::Question),
-        (b'*', _) => one(S::Star),
         (b'+', Some(b'=')) => two(S::PlusEqual),
         (b'+', _) => one(S::Plus),
         (b'/', _) => one(S::Slash),
-        (b'%', _) => one(S::Percent),
-        (b'=', _) => one(S::Equal),
         (b'<', Some(b'=')) => two(S::LessEqual),
         (b'<', _) => one(S::Less),
         (b'>', Some(b'=')) => two(S::GreaterEqual),
@@ -218,7 +260,6 @@ fn symbol(first: u8, second: Option<u8>) -> (TokenKind, usize) {
         (b'!', Some(b'=')) => two(S::NotEqual),
         (b'!', _) => (BAD, 1),
         (b'.', Some(b'.')) => two(S::Range),
-        (b'.', _) => one(S::Dot),
         _ => (BAD, 0),
     }
 }
@@ -247,7 +288,7 @@ fn minus(rest: &[u8]) -> (TokenKind, usize) {
         if same == word.len() { (kind, 1 + same) } else { (BAD, 1 + same) }
     };
     match rest.get(1) {
-        Some(b'0'..=b'9') => number(rest),
+        Some(b'0'..=b'9') => number(rest, 0),
         Some(b'n' | b'N') => constant(b"nan", TokenKind::NegativeNan),
         Some(b'i' | b'I') => constant(b"infinity", TokenKind::NegativeInfinity),
         Some(b'P') => {
@@ -256,7 +297,7 @@ fn minus(rest: &[u8]) -> (TokenKind, usize) {
                 return outcome.map_or_else(|at| (BAD, 1 + at), |end| (TokenKind::Duration, 1 + end));
             }
             // Refused where Cassandra might still cut a duration out of a longer word.
-            let length = word_length(body);
+            let length = body.iter().take_while(|byte| folded(**byte) != 0).count();
             if is_iso_duration(body.get(..length).unwrap_or_default()) {
                 (TokenKind::Duration, 1 + length)
             } else {
@@ -268,52 +309,85 @@ fn minus(rest: &[u8]) -> (TokenKind, usize) {
     }
 }
 
-fn word_length(rest: &[u8]) -> usize {
-    rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count()
+/// A word from byte `start` on: keyword, identifier, and what looks like one but is not. Returns its end, too.
+#[expect(clippy::inline_always, reason = "measured")]
+#[inline(always)]
+fn word(bytes: &[u8], start: usize) -> (TokenKind, usize) {
+    let (mut end, mut hash) = (start, WordHash::default());
+    while let Some(&byte) = bytes.get(end) {
+        match folded(byte) {
+            0 => break,
+            folded => (end, hash) = (end + 1, hash.with(folded)),
+        }
+    }
+    // No keyword is the beginning of anything else.
+    if let Some(keyword) = Keyword::hashed(bytes, start, end, hash) {
+        return (TokenKind::Keyword(keyword), end);
+    }
+    let odd = match (end - start, bytes.get(start)) {
+        (_, Some(b'P')) | (4, Some(b't' | b'T' | b'e')) | (5, Some(b'f' | b'F')) => true,
+        (8, _) => bytes.get(end) == Some(&b'-'),
+        _ => false,
+    };
+    if odd { odd_word(bytes, start, end) } else { (TokenKind::Ident, end) }
 }
 
-/// A word: keyword, identifier, and what looks like one but is not.
-fn word(rest: &[u8]) -> (TokenKind, usize) {
-    let length = word_length(rest);
-    let word = rest.get(..length).unwrap_or_default();
-    if length == 8 && rest.get(8) == Some(&b'-') && word.iter().all(u8::is_ascii_hexdigit) {
+/// A word that may be a UUID, a duration, a constant or `expr(`.
+#[inline(never)]
+fn odd_word(bytes: &[u8], start: usize, end: usize) -> (TokenKind, usize) {
+    let rest = bytes.get(start..).unwrap_or_default();
+    let word = bytes.get(start..end).unwrap_or_default();
+    if word.len() == 8 && rest.get(8) == Some(&b'-') && word.iter().all(u8::is_ascii_hexdigit) {
         // Eight hex digits and a minus sign can only go on as a UUID.
         return match uuid(rest) {
-            36 => (TokenKind::Uuid, 36),
-            stuck => (BAD, stuck),
+            36 => (TokenKind::Uuid, start + 36),
+            stuck => (BAD, start + stuck),
         };
     }
     if word.first() == Some(&b'P') {
         if let Some(outcome) = iso_alternative(rest) {
-            return outcome.map_or_else(|at| (BAD, at), |end| (TokenKind::Duration, end));
+            return outcome.map_or_else(|at| (BAD, start + at), |to| (TokenKind::Duration, start + to));
         }
         if is_iso_duration(word) {
-            return (TokenKind::Duration, length);
+            return (TokenKind::Duration, end);
         }
     }
     if word == b"expr" && rest.get(4) == Some(&b'(') {
-        return (TokenKind::Expr, 5);
-    }
-    if let Some(keyword) = Keyword::lookup(word) {
-        return (TokenKind::Keyword(keyword), length);
+        return (TokenKind::Expr, end + 1);
     }
     if word.eq_ignore_ascii_case(b"true") || word.eq_ignore_ascii_case(b"false") {
-        return (TokenKind::Boolean, length);
+        return (TokenKind::Boolean, end);
     }
-    (TokenKind::Ident, length)
+    (TokenKind::Ident, end)
 }
 
 fn digits(rest: &[u8]) -> usize {
     rest.iter().take_while(|b| b.is_ascii_digit()).count()
 }
 
-/// A number, sign included. Every rule that starts with a digit is followed as far as it can go; the one
-/// that got farthest must have come to its end there.
-fn number(rest: &[u8]) -> (TokenKind, usize) {
-    let sign = usize::from(rest.first() == Some(&b'-'));
+/// A number from byte `start` on, sign included, and its end. Every rule that starts with a digit is followed as
+/// far as it can go; the one that got farthest must have come to its end there.
+#[expect(clippy::inline_always, reason = "measured")]
+#[inline(always)]
+fn number(bytes: &[u8], start: usize) -> (TokenKind, usize) {
+    let sign = usize::from(bytes.get(start) == Some(&b'-'));
+    let mut end = start + sign;
+    while bytes.get(end).is_some_and(u8::is_ascii_digit) {
+        end += 1;
+    }
+    // What most numbers are: no other rule goes on behind the digits.
+    if !bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | 0xC2)) {
+        return (TokenKind::Integer, end);
+    }
+    let (kind, length) = odd_number(bytes.get(start..).unwrap_or_default(), sign, end - start);
+    (kind, start + length)
+}
+
+/// A number with more than a sign and digits, which end at byte `integer`.
+#[inline(never)]
+fn odd_number(rest: &[u8], sign: usize, integer: usize) -> (TokenKind, usize) {
     let at = |position: usize| rest.get(position).copied();
     let from = |position: usize| rest.get(position..).unwrap_or_default();
-    let integer = sign + digits(from(sign));
 
     if at(integer) == Some(b'.') {
         if at(integer + 1) == Some(b'.') {

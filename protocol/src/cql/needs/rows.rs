@@ -137,12 +137,15 @@ impl<'s, S: Schema> Scope<'s, S> {
             RelationKind::Table { views } => views,
             RelationKind::View { .. } => &[],
         };
-        if is_readable_by_all(&keyspace, &change.table.name) {
-            // Everybody reads it.
-        } else if change.conditional {
-            needs.add(Need::new(Permission::Select, table.clone(), "a conditional write reads the table"));
-        } else if !views.is_empty() {
-            needs.add(Need::new(Permission::Select, table.clone(), "a write to a table with views reads it"));
+        let reads = match (change.conditional, views) {
+            (true, _) => Some("a conditional write reads the table"),
+            (false, [_, ..]) => Some("a write to a table with views reads it"),
+            (false, []) => None,
+        };
+        if let Some(why) = reads
+            && !is_readable_by_all(&keyspace, &change.table.name)
+        {
+            needs.add(Need::new(Permission::Select, table.clone(), why));
         }
         for view in views {
             let why = "a write to the table writes its view";

@@ -4,8 +4,10 @@ use nom::Parser;
 use nom::branch::alt;
 use nom::combinator::{cut, opt};
 
-use super::cursor::{Cursor, LimitKind, Parsed, keyword, symbol};
+use super::cursor::{Cursor, Parsed};
+use super::limits::LimitKind;
 use super::modification::{Modification, delete, insert, update, using};
+use super::parsers::keyword;
 use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::Symbol;
 
@@ -32,9 +34,9 @@ pub(crate) fn batch<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Batch<'
         }
         let (behind, child) = cut(alt((insert, update, delete))).parse(rest)?;
         children.push(child);
-        rest = opt(symbol(Symbol::Semicolon)).parse(behind)?.0;
+        rest = if behind.at(Symbol::Semicolon) { behind.next() } else { behind };
     }
     let (rest, _) = cut((keyword(Keyword::Apply), keyword(Keyword::Batch))).parse(rest)?;
     let release = input.context.limits.release;
-    Ok((rest, Batch { text: input.text, children, release, markers: rest.markers }))
+    Ok((rest, Batch { text: input.text(), children, release, markers: rest.markers() }))
 }

@@ -1,101 +1,48 @@
 //! The grammar's input: a place in a text with the token that stands there, and what the grammar keeps
 //! track of on its way. Copied freely, so a parser that fails leaves nothing behind.
+//!
+//! Parsers hand a [`Cursor`] on and back at every step, so it is small: half a cache line. Texts are shorter
+//! than 4 GiB for that, and levels of nesting fewer than 256.
 
 use std::cell::{Cell, RefCell};
 
+use nom::IResult;
 use nom::error::ErrorKind;
-use nom::{IResult, Input, Needed, Parser};
 
-use super::names::{FunctionName, Name, function_at};
+use super::called::Calls;
+use super::limits::{LimitKind, Limits};
+use super::names::Name;
 use super::tree::{Node, NodeId, Row, Tree};
 use crate::cql::keyword::{Keyword, Release};
-use crate::cql::lexer::{Symbol, Token, TokenKind, next_token};
+use crate::cql::lexer::{Symbol, TokenKind, scan};
 
-/// Bounds of what is parsed; exceeding one is an error of its own, [`super::ParseError::Limit`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The release of the cluster that reads the text after us: it decides what is a keyword.
-    pub release: Release,
-    /// Bytes of a text.
-    pub text: usize,
-    /// Levels of `(`, `[`, `{`, `f(`, `-` and `(type)` in one selector. Cassandra's parser tries both
-    /// readings at every level, so its time grows by 1.8 with each: 24 levels hang a node for 10 s.
-    pub selector_depth: usize,
-    /// Arithmetic operators in one value. Cassandra tries every split for every overload, so its time
-    /// grows by 1.8 with each: 24 operators hang a node for 20 s.
-    pub value_operators: usize,
-    /// Levels of nesting in a value, a relation or a type. Cassandra's own parser overflows its stack at
-    /// about 140.
-    pub value_depth: usize,
-    /// Statements between `BEGIN BATCH` and `APPLY BATCH`.
-    pub batch_children: usize,
-    /// Bytes of the name of a keyspace, table, view, index, type, function or trigger that is made. Names
-    /// of tables and indexes become names of files, which hold 255 bytes: an index with a name of 500 ended
-    /// a node. An index of a class of its own may have [`INDEX_MARGIN`] bytes less.
-    pub name: usize,
-    /// Function calls in a text. Which overload each one means takes some hundred bytes of memory to find out.
-    pub calls: usize,
+/// So long may a text be that a place in it is kept in four bytes.
+pub(super) const LONGEST_TEXT: usize = u32::MAX as usize - 1;
+
+/// So many tokens are kept: the grammar looks a few tokens ahead and then goes there. A power of two.
+const KEPT: usize = 16;
+
+/// So many are cut at once, and not many more bytes than that; the last ones before them stay.
+const CUT_AT_ONCE: (usize, usize) = (KEPT * 3 / 4, 256);
+
+/// A token that was cut, and from where: behind the token before it.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    /// From where it was cut, and its first byte.
+    start: Pair,
+    end: u32,
+    kind: TokenKind,
 }
 
-/// What the files of an index with a class of its own have in their names beside the name of the index, and
-/// those of a table have not: what they hold, and of which index format they are.
-pub const INDEX_MARGIN: usize = 40;
-
-/// The longest names there are, of roles and columns: their length is written in two bytes.
-pub(crate) const LONGEST_NAME: usize = 65_535;
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            release: Release::default(),
-            text: 1024 * 1024,
-            selector_depth: 10,
-            value_operators: 10,
-            value_depth: 64,
-            batch_children: 1000,
-            name: 222,
-            calls: 5_000,
-        }
-    }
-}
-
-/// Which of the [`Limits`] a text exceeds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitKind {
-    /// [`Limits::text`].
-    Text,
-    /// [`Limits::selector_depth`].
-    SelectorDepth,
-    /// [`Limits::value_operators`].
-    ValueOperators,
-    /// [`Limits::value_depth`].
-    ValueDepth,
-    /// [`Limits::batch_children`].
-    BatchChildren,
-    /// [`Limits::name`], or the 65,535 bytes of any name.
-    Name,
-    /// [`Limits::calls`].
-    Calls,
-}
-
-impl LimitKind {
-    /// The limit in words, for an error message.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "bytes of text",
-            Self::SelectorDepth => "levels of nesting in a selector",
-            Self::ValueOperators => "arithmetic operators in one value",
-            Self::ValueDepth => "levels of nesting in a value",
-            Self::BatchChildren => "statements in a batch",
-            Self::Name => "bytes in this name",
-            Self::Calls => "function calls in one text",
-        }
-    }
+impl Cut {
+    /// No text is so long.
+    const NOTHING: Self = Self { start: Pair::new(u32::MAX, 0), end: 0, kind: TokenKind::End };
 }
 
 /// What one run of the grammar shares.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
+    pub(crate) text: &'a str,
     pub(crate) limits: Limits,
     /// Functions called by the statement that is being read.
     pub(crate) calls: Cell<Calls>,
@@ -103,98 +50,153 @@ pub(crate) struct Context<'a> {
     pub(crate) markers: Option<RefCell<Vec<Option<Name<'a>>>>>,
     /// The expressions and columns of the statement, if somebody asked for them.
     pub(crate) tree: Option<RefCell<Tree<'a>>>,
-    /// Tokens cut: the measure of work.
-    pub(crate) steps: Cell<u64>,
     /// Function calls read so far, those of abandoned readings too.
-    pub(crate) called: Cell<usize>,
+    called: Cell<usize>,
+    /// Tokens that were cut, one behind the other; a cursor knows the place of its own.
+    kept: [Cell<Cut>; KEPT],
+    /// Steps from token to token: the measure of work.
+    #[cfg(test)]
+    pub(crate) steps: Cell<u64>,
 }
 
-/// Where a statement calls functions: enough to look at the names again without keeping them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Calls {
-    /// Where the names of the first ones start.
-    at: [u32; Self::KEPT],
-    count: u32,
-}
-
-impl Calls {
-    /// So many are kept with their places.
-    const KEPT: usize = 6;
-
-    fn note(&mut self, at: usize) {
-        let at = u32::try_from(at).unwrap_or(u32::MAX);
-        if let Some(free) = self.at.get_mut(self.count as usize) {
-            *free = at;
-        }
-        self.count = self.count.saturating_add(1);
-    }
-
-    /// Whether none is called.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Which they are, read again from the text.
-    pub(crate) fn functions<'a>(&self, text: &'a str, release: Release) -> CalledFunctions<'_, 'a> {
-        CalledFunctions { calls: self, text, release }
-    }
-}
-
-/// The functions that a statement calls, each read when it is looked at.
-pub(crate) struct CalledFunctions<'l, 'a> {
-    calls: &'l Calls,
-    text: &'a str,
-    release: Release,
-}
-
-impl<'a> CalledFunctions<'_, 'a> {
-    /// Whether something holds of all of them. Of what is not kept nothing holds.
-    pub(crate) fn all(&self, holds: impl Fn(&FunctionName<'a>) -> bool) -> bool {
-        let limits = Limits::unlimited(self.release);
-        let read = |at: &u32| function_at(self.text, *at as usize, limits);
-        let kept = self.calls.at.get(..self.calls.count as usize);
-        kept.is_some_and(|kept| kept.iter().all(|at| read(at).is_some_and(|function| holds(&function))))
-    }
-}
-
-impl Context<'_> {
-    pub(crate) fn new(limits: Limits) -> Self {
+impl<'a> Context<'a> {
+    /// For a text of at most [`LONGEST_TEXT`] bytes.
+    pub(crate) fn new(text: &'a str, limits: Limits) -> Self {
+        // None is longer: what a client sends is measured before it is read.
+        let text = if text.len() > LONGEST_TEXT { "" } else { text };
         Self {
+            text,
             limits,
             calls: Cell::default(),
             markers: None,
             tree: None,
-            steps: Cell::new(0),
             called: Cell::new(0),
+            kept: [const { Cell::new(Cut::NOTHING) }; KEPT],
+            #[cfg(test)]
+            steps: Cell::new(0),
         }
     }
 
-    pub(crate) fn recording(limits: Limits) -> Self {
-        Self { tree: Some(RefCell::default()), ..Self::new(limits) }
+    pub(crate) fn recording(text: &'a str, limits: Limits) -> Self {
+        Self { tree: Some(RefCell::default()), ..Self::new(text, limits) }
     }
 
-    pub(crate) fn collecting_markers(limits: Limits) -> Self {
-        Self { markers: Some(RefCell::default()), ..Self::new(limits) }
+    pub(crate) fn collecting_markers(text: &'a str, limits: Limits) -> Self {
+        Self { markers: Some(RefCell::default()), ..Self::new(text, limits) }
+    }
+
+    /// Whether somebody asked for what the statement holds, and not only for what it is.
+    pub(crate) fn records(&self) -> bool {
+        self.tree.is_some() || self.markers.is_some()
+    }
+
+    /// The token at or behind a byte, which is kept at a place, or will be.
+    fn token(&self, from: u32, place: u8) -> Cut {
+        #[cfg(test)]
+        self.steps.set(self.steps.get() + 1);
+        let kept = self.kept.get(usize::from(place) % KEPT).map_or(Cut::NOTHING, Cell::get);
+        if kept.start.one() == from { kept } else { self.cut(from, place) }
+    }
+
+    /// Cuts tokens from a byte on and keeps them; returns the first.
+    #[inline(never)]
+    fn cut(&self, from: u32, place: u8) -> Cut {
+        let (most, bytes) = CUT_AT_ONCE;
+        let (text, mut next) = (self.text.as_bytes(), from as usize);
+        let last = next + bytes;
+        for place in (usize::from(place)..).take(most) {
+            let token = scan(text, next);
+            // What is no keyword yet in the cluster's release is a plain word there.
+            let kind = match token.kind {
+                TokenKind::Keyword(keyword) if keyword.since() > self.limits.release => TokenKind::Ident,
+                kind => kind,
+            };
+            let start = Pair::new(narrow(next), narrow(token.start));
+            let cut = Cut { start, end: narrow(token.end), kind };
+            if let Some(kept) = self.kept.get(place % KEPT) {
+                kept.set(cut);
+            }
+            next = token.end;
+            if next > last || matches!(kind, TokenKind::End | TokenKind::Bad(_)) {
+                break;
+            }
+        }
+        self.kept.get(usize::from(place) % KEPT).map_or(Cut::NOTHING, Cell::get)
     }
 }
 
+/// A place in a text that is no longer than [`LONGEST_TEXT`].
+#[expect(clippy::cast_possible_truncation, reason = "no place in such a text is so far")]
+fn narrow(place: usize) -> u32 {
+    place as u32
+}
+
 /// A place in a text.
+///
+/// Parsers copy it at every step. Two numbers in a word are moved at once, where a compiler moves fields one by
+/// one: that was a fifth of all instructions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'a, 'c> {
     pub(crate) context: &'c Context<'a>,
-    pub(crate) text: &'a str,
-    /// The token that stands here.
-    pub(crate) token: Token,
-    /// Where the token before it ended.
-    pub(crate) previous_end: usize,
-    /// Bind markers before this place.
-    pub(crate) markers: usize,
+    /// Where the token before this one ended, and the first byte of this one.
+    start: Pair,
+    /// The byte behind the token, and the bind markers before it.
+    end: Pair,
+    levels: Levels,
+    kind: TokenKind,
+}
+
+/// Two numbers in a word.
+#[derive(Clone, Copy, Debug)]
+struct Pair(u64);
+
+impl Pair {
+    const fn new(one: u32, other: u32) -> Self {
+        Self((one as u64) << 32 | other as u64)
+    }
+
+    fn one(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the half that is meant")]
+    fn other(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// Four small numbers in a word: see [`Level`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Levels(u32);
+
+/// What [`Levels`] counts, by the bit at which it starts.
+#[derive(Clone, Copy)]
+enum Level {
+    /// Where the token is kept.
+    Place = 0,
     /// Levels of the value, relation or type that this place is in.
-    pub(crate) depth: usize,
+    Value = 8,
     /// Levels of the selector that this place is in.
-    pub(crate) selector_depth: usize,
+    Selector = 16,
     /// Operators of the value that this place is in.
-    pub(crate) operators: usize,
+    Operators = 24,
+}
+
+impl Levels {
+    #[expect(clippy::cast_possible_truncation, reason = "the byte that is meant")]
+    fn get(self, level: Level) -> u8 {
+        (self.0 >> level as u32) as u8
+    }
+
+    fn with(self, level: Level, number: u8) -> Self {
+        Self(self.0 & !(0xFF << level as u32) | u32::from(number) << level as u32)
+    }
+
+    /// One more, if `bound` allows it.
+    fn one_more(self, level: Level, bound: usize) -> Option<Self> {
+        let more = self.get(level).checked_add(1).filter(|more| usize::from(*more) <= bound)?;
+        Some(self.with(level, more))
+    }
 }
 
 /// What the parsers of the grammar return.
@@ -208,7 +210,7 @@ pub(crate) type Parsed<'a, 'c, O> = IResult<Cursor<'a, 'c>, O, Fail>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fail {
     /// Where, in bytes of the text.
-    pub(crate) at: usize,
+    at: u32,
     pub(crate) reason: Reason,
     /// What was expected, or the words of a refusal.
     pub(crate) words: &'static str,
@@ -235,8 +237,18 @@ pub(crate) enum Reason {
 }
 
 impl Fail {
-    pub(crate) const fn new(at: usize, reason: Reason, words: &'static str) -> Self {
+    fn new(at: u32, reason: Reason, words: &'static str) -> Self {
         Self { at, reason, words, limit: LimitKind::Text, bound: 0 }
+    }
+
+    /// Where the text ends and something was missing.
+    pub(crate) fn at_end(text: &str) -> Self {
+        Self::new(narrow(text.len()), Reason::NoViable, "")
+    }
+
+    /// Where, in bytes of the text.
+    pub(crate) fn at(&self) -> usize {
+        self.at as usize
     }
 
     /// As an error that lets alternatives be tried.
@@ -264,49 +276,62 @@ impl<'a: 'c, 'c> nom::error::ParseError<Cursor<'a, 'c>> for Fail {
     }
 }
 
-/// The next token as the release of `context` has it: what is no keyword there yet is a plain word.
-fn cut_token(context: &Context<'_>, text: &str, position: usize) -> Token {
-    let token = next_token(text, position);
-    match token.kind {
-        TokenKind::Keyword(keyword) if keyword.since() > context.limits.release => {
-            Token { kind: TokenKind::Ident, ..token }
-        }
-        _ => token,
-    }
-}
-
 impl<'a: 'c, 'c> Cursor<'a, 'c> {
-    pub(crate) fn new(context: &'c Context<'a>, text: &'a str, position: usize, markers: usize) -> Self {
-        context.steps.set(context.steps.get() + 1);
-        Self {
-            context,
-            text,
-            token: cut_token(context, text, position),
-            previous_end: position,
-            markers,
-            depth: 0,
-            selector_depth: 0,
-            operators: 0,
-        }
+    /// At the first token at or behind a byte, behind so many bind markers.
+    pub(crate) fn new(context: &'c Context<'a>, position: usize, markers: usize) -> Self {
+        let token = context.token(narrow(position), 0);
+        Self::at_token(context, token, narrow(markers), Levels::default())
     }
 
+    fn at_token(context: &'c Context<'a>, token: Cut, markers: u32, levels: Levels) -> Self {
+        Self { context, start: token.start, end: Pair::new(token.end, markers), levels, kind: token.kind }
+    }
+
+    /// The text that it is a place in.
+    pub(crate) fn text(&self) -> &'a str {
+        self.context.text
+    }
+
+    /// What the token is.
     pub(crate) fn kind(&self) -> TokenKind {
-        self.token.kind
+        self.kind
+    }
+
+    /// The token's first byte.
+    pub(crate) fn start(&self) -> usize {
+        self.start.other() as usize
+    }
+
+    /// The byte behind the token's last.
+    pub(crate) fn end(&self) -> usize {
+        self.end.one() as usize
+    }
+
+    /// How many bytes the token has.
+    pub(crate) fn len(&self) -> u32 {
+        self.end.one().saturating_sub(self.start.other())
+    }
+
+    /// Where the token before it ended.
+    pub(crate) fn previous_end(&self) -> usize {
+        self.start.one() as usize
+    }
+
+    /// Bind markers before this place.
+    pub(crate) fn markers(&self) -> usize {
+        self.end.other() as usize
     }
 
     /// The token's own text.
     pub(crate) fn slice(&self) -> &'a str {
-        self.text.get(self.token.start..self.token.end).unwrap_or_default()
+        self.text().get(self.start()..self.end()).unwrap_or_default()
     }
 
     /// The place behind this token.
     pub(crate) fn next(&self) -> Self {
-        self.context.steps.set(self.context.steps.get() + 1);
-        Self {
-            token: cut_token(self.context, self.text, self.token.end),
-            previous_end: self.token.end,
-            ..*self
-        }
+        let place = self.levels.get(Level::Place).wrapping_add(1);
+        let token = self.context.token(self.end.one(), place);
+        Self::at_token(self.context, token, self.end.other(), self.levels.with(Level::Place, place))
     }
 
     pub(crate) fn is(&self, keyword: Keyword) -> bool {
@@ -323,7 +348,7 @@ impl<'a: 'c, 'c> Cursor<'a, 'c> {
     }
 
     pub(crate) fn no_viable(&self) -> Fail {
-        Fail::new(self.token.start, Reason::NoViable, "")
+        Fail::new(self.start.other(), Reason::NoViable, "")
     }
 
     /// The failure of a parser that has no alternative here.
@@ -332,29 +357,55 @@ impl<'a: 'c, 'c> Cursor<'a, 'c> {
     }
 
     pub(crate) fn refuse<O>(&self, words: &'static str) -> Parsed<'a, 'c, O> {
-        Err(Fail::new(self.token.start, Reason::Refused, words).hard())
+        Err(Fail::new(self.start.other(), Reason::Refused, words).hard())
     }
 
     pub(crate) fn exceeds(&self, limit: LimitKind, bound: usize) -> nom::Err<Fail> {
-        Fail { limit, bound, ..Fail::new(self.token.start, Reason::Limit, "") }.hard()
+        Fail { limit, bound, ..Fail::new(self.start.other(), Reason::Limit, "") }.hard()
+    }
+
+    /// The failure of a parser that takes nothing but one thing here, called `words`.
+    pub(crate) fn expected<O>(&self, reason: Reason, words: &'static str) -> Parsed<'a, 'c, O> {
+        Err(Fail::new(self.start.other(), reason, words).soft())
     }
 
     /// One level deeper in a value, a relation or a type.
-    pub(crate) fn deeper(mut self) -> Result<Self, nom::Err<Fail>> {
-        self.depth += 1;
-        let bound = self.context.limits.value_depth;
-        if self.depth > bound { Err(self.exceeds(LimitKind::ValueDepth, bound)) } else { Ok(self) }
+    pub(crate) fn deeper(self) -> Result<Self, nom::Err<Fail>> {
+        self.within(Level::Value, LimitKind::ValueDepth, self.context.limits.value_depth)
     }
 
     /// One level deeper in a selector.
-    pub(crate) fn deeper_selector(mut self) -> Result<Self, nom::Err<Fail>> {
-        self.selector_depth += 1;
-        let bound = self.context.limits.selector_depth;
-        if self.selector_depth > bound {
-            Err(self.exceeds(LimitKind::SelectorDepth, bound))
-        } else {
-            Ok(self)
+    pub(crate) fn deeper_selector(self) -> Result<Self, nom::Err<Fail>> {
+        self.within(Level::Selector, LimitKind::SelectorDepth, self.context.limits.selector_depth)
+    }
+
+    /// Behind an operator of a value, if one more is within the limit.
+    pub(crate) fn behind_operator(&self) -> Result<Self, nom::Err<Fail>> {
+        let bound = self.context.limits.value_operators;
+        Ok(self.within(Level::Operators, LimitKind::ValueOperators, bound)?.next())
+    }
+
+    fn within(self, level: Level, limit: LimitKind, bound: usize) -> Result<Self, nom::Err<Fail>> {
+        match self.levels.one_more(level, bound) {
+            Some(levels) => Ok(Self { levels, ..self }),
+            None => Err(self.exceeds(limit, bound)),
         }
+    }
+
+    /// At the same place, where a value of its own begins.
+    pub(crate) fn without_operators(self) -> Self {
+        Self { levels: self.levels.with(Level::Operators, 0), ..self }
+    }
+
+    /// At the same place, in the value that `outer` is in.
+    pub(crate) fn in_value_of(self, outer: &Self) -> Self {
+        let operators = outer.levels.get(Level::Operators);
+        Self { levels: self.levels.with(Level::Operators, operators), ..self }
+    }
+
+    /// Behind one more bind marker.
+    pub(crate) fn behind_marker(self) -> Self {
+        Self { end: Pair::new(self.end.one(), self.end.other().saturating_add(1)), ..self }
     }
 
     /// Notes that the name of a called function starts here.
@@ -366,7 +417,7 @@ impl<'a: 'c, 'c> Cursor<'a, 'c> {
             return Err(self.exceeds(LimitKind::Calls, bound));
         }
         let mut calls = self.context.calls.get();
-        calls.note(self.token.start);
+        calls.note(self.start());
         self.context.calls.set(calls);
         Ok(())
     }
@@ -402,170 +453,7 @@ impl<'a: 'c, 'c> Cursor<'a, 'c> {
 
     /// Back on the level of `outer`.
     pub(crate) fn level_of(self, outer: &Self) -> Self {
-        Self { depth: outer.depth, selector_depth: outer.selector_depth, ..self }
-    }
-}
-
-/// Indices are bytes from the start of the token that stands here; elements are tokens.
-impl<'a: 'c, 'c> Input for Cursor<'a, 'c> {
-    type Item = Token;
-    type Iter = Tokens<'a, 'c>;
-    type IterIndices = TokenIndices<'a, 'c>;
-
-    fn input_len(&self) -> usize {
-        self.text.len().saturating_sub(self.token.start)
-    }
-
-    fn take(&self, index: usize) -> Self {
-        let text = self.text.get(..self.token.start + index).unwrap_or(self.text);
-        Self { text, token: cut_token(self.context, text, self.token.start), ..*self }
-    }
-
-    fn take_from(&self, index: usize) -> Self {
-        Self { token: cut_token(self.context, self.text, self.token.start + index), ..*self }
-    }
-
-    fn take_split(&self, index: usize) -> (Self, Self) {
-        (self.take_from(index), self.take(index))
-    }
-
-    fn position<P: Fn(Self::Item) -> bool>(&self, predicate: P) -> Option<usize> {
-        self.iter_indices().find(|(_, token)| predicate(*token)).map(|(index, _)| index)
-    }
-
-    fn iter_elements(&self) -> Self::Iter {
-        Tokens(*self)
-    }
-
-    fn iter_indices(&self) -> Self::IterIndices {
-        TokenIndices { start: self.token.start, tokens: Tokens(*self) }
-    }
-
-    fn slice_index(&self, count: usize) -> Result<usize, Needed> {
-        let mut cursor = *self;
-        for _ in 0..count {
-            if cursor.kind() == TokenKind::End {
-                return Err(Needed::Unknown);
-            }
-            cursor = cursor.next();
-        }
-        Ok(cursor.token.start - self.token.start)
-    }
-}
-
-/// The tokens from a place on.
-#[derive(Clone, Debug)]
-pub(crate) struct Tokens<'a, 'c>(Cursor<'a, 'c>);
-
-impl Iterator for Tokens<'_, '_> {
-    type Item = Token;
-
-    fn next(&mut self) -> Option<Token> {
-        let token = self.0.token;
-        if matches!(token.kind, TokenKind::End | TokenKind::Bad(_)) {
-            return None;
-        }
-        self.0 = self.0.next();
-        Some(token)
-    }
-}
-
-/// The tokens from a place on, each with its distance in bytes.
-#[derive(Clone, Debug)]
-pub(crate) struct TokenIndices<'a, 'c> {
-    start: usize,
-    tokens: Tokens<'a, 'c>,
-}
-
-impl Iterator for TokenIndices<'_, '_> {
-    type Item = (usize, Token);
-
-    fn next(&mut self) -> Option<(usize, Token)> {
-        self.tokens.next().map(|token| (token.start - self.start, token))
-    }
-}
-
-/// An attempt that may fail; only a limit it exceeds is an error.
-pub(crate) fn if_read<O>(attempt: Result<O, nom::Err<Fail>>) -> Result<Option<O>, nom::Err<Fail>> {
-    match attempt {
-        Ok(found) => Ok(Some(found)),
-        Err(nom::Err::Failure(fail)) if fail.reason == Reason::Limit => Err(fail.hard()),
-        Err(_) => Ok(None),
-    }
-}
-
-/// Accepts a keyword.
-pub(crate) fn keyword<'a: 'c, 'c>(wanted: Keyword) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> + Copy {
-    move |input: Cursor<'a, 'c>| {
-        if input.is(wanted) {
-            return Ok((input.next(), ()));
-        }
-        Err(Fail::new(input.token.start, Reason::ExpectedKeyword, wanted.as_str()).soft())
-    }
-}
-
-/// Accepts a symbol.
-pub(crate) fn symbol<'a: 'c, 'c>(wanted: Symbol) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> + Copy {
-    move |input: Cursor<'a, 'c>| {
-        if input.at(wanted) {
-            return Ok((input.next(), ()));
-        }
-        Err(Fail::new(input.token.start, Reason::ExpectedSymbol, wanted.as_str()).soft())
-    }
-}
-
-/// Accepts a token of one kind and returns its text.
-pub(crate) fn token<'a: 'c, 'c>(
-    wanted: TokenKind,
-) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, &'a str> + Copy {
-    move |input: Cursor<'a, 'c>| {
-        if input.kind() == wanted { Ok((input.next(), input.slice())) } else { input.fail() }
-    }
-}
-
-/// One item, and more behind commas; nothing is kept.
-pub(crate) fn comma_list<'a: 'c, 'c, O>(
-    item: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, O>,
-) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, usize> {
-    repeated(move |input: Cursor<'a, 'c>| input.at(Symbol::Comma), item)
-}
-
-/// One item, and more behind commas; returns the first of their nodes.
-pub(crate) fn comma_nodes<'a: 'c, 'c>(
-    item: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId>,
-) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
-    move |input| {
-        let (mut rest, first) = item(input)?;
-        let mut last = first;
-        while rest.at(Symbol::Comma) {
-            let (behind, next) = nom::combinator::cut(&item).parse(rest.next())?;
-            rest.link(last, next);
-            (rest, last) = (behind, next);
-        }
-        Ok((rest, first))
-    }
-}
-
-/// One item, and more behind AND; nothing is kept.
-pub(crate) fn and_list<'a: 'c, 'c, O>(
-    item: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, O>,
-) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, usize> {
-    repeated(move |input: Cursor<'a, 'c>| input.is(Keyword::And), item)
-}
-
-/// One item, and more behind tokens that separate; returns how many. An item must follow a separator.
-fn repeated<'a: 'c, 'c, O>(
-    separates: impl Fn(Cursor<'a, 'c>) -> bool,
-    item: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, O>,
-) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, usize> {
-    move |input| {
-        let (mut rest, _) = item(input)?;
-        let mut count = 1;
-        while separates(rest) {
-            let (behind, _) = nom::combinator::cut(&item).parse(rest.next())?;
-            rest = behind;
-            count += 1;
-        }
-        Ok((rest, count))
+        let levels = self.levels.with(Level::Value, outer.levels.get(Level::Value));
+        Self { levels: levels.with(Level::Selector, outer.levels.get(Level::Selector)), ..self }
     }
 }

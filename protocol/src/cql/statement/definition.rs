@@ -7,9 +7,10 @@ use std::borrow::Cow;
 
 use nom::Parser;
 
-use super::cursor::{Cursor, Parsed, keyword};
+use super::cursor::{Cursor, Parsed};
 use super::kind::Kind;
 use super::names::{FunctionName, Name, TableName};
+use super::parsers::keyword;
 use super::{Statement, keyspace, objects, roles, routines, table};
 use crate::cql::keyword::Keyword;
 use crate::cql::lexer::TokenKind;

@@ -4,8 +4,9 @@ use nom::Parser;
 use nom::combinator::{cut, opt};
 use nom::sequence::{pair, preceded};
 
-use super::cursor::{Cursor, Parsed, keyword, symbol};
+use super::cursor::{Cursor, Parsed};
 use super::names::{FunctionName, Name, TableName, function, is_name, keyspace, name, table, user_type};
+use super::parsers::{keyword, symbol};
 use crate::cql::keyword::Keyword;
 use crate::cql::lexer::{Symbol, TokenKind};
 

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::cursor::{Fail, LimitKind, Reason};
+use super::cursor::{Fail, Reason};
 use super::kind::Kind;
+use super::limits::LimitKind;
 use super::newer::after_5_0;
 use crate::cql::keyword::Release;
 use crate::cql::lexer::{Bad, TokenKind, next_token};
@@ -90,12 +91,12 @@ impl ParseError {
     pub(crate) fn new(text: &str, error: &nom::Err<Fail>) -> Self {
         let fail = match error {
             nom::Err::Error(fail) | nom::Err::Failure(fail) => *fail,
-            nom::Err::Incomplete(_) => Fail::new(text.len(), Reason::NoViable, ""),
+            nom::Err::Incomplete(_) => Fail::at_end(text),
         };
         if fail.reason == Reason::Limit {
             return Self::Limit { limit: fail.limit, bound: fail.bound };
         }
-        let token = next_token(text, fail.at);
+        let token = next_token(text, fail.at());
         let message = match (token.kind, fail.reason) {
             (TokenKind::Bad(Bad::Unterminated), _) => {
                 "mismatched character '<EOF>' expecting set null".to_owned()

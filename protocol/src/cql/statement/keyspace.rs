@@ -4,8 +4,9 @@ use nom::Parser;
 use nom::combinator::{cut, opt};
 use nom::sequence::{pair, preceded};
 
-use super::cursor::{Cursor, Parsed, keyword};
+use super::cursor::{Cursor, Parsed};
 use super::names::{Name, keyspace, new_keyspace};
+use super::parsers::keyword;
 use super::properties::properties;
 use crate::cql::keyword::{Keyword, Release};
 

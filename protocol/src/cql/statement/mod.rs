@@ -9,17 +9,20 @@
 
 mod access;
 mod batch;
+mod called;
 pub(crate) mod cursor;
 mod definition;
 mod describe;
 mod error;
 mod keyspace;
 mod kind;
+mod limits;
 mod modification;
 mod named;
 pub(crate) mod names;
 mod newer;
 mod objects;
+mod parsers;
 mod permissions;
 mod properties;
 mod relation;
@@ -37,8 +40,7 @@ use nom::combinator::cut;
 
 pub use access::{Access, Grant, NamedResource, PasswordForm, RoleOptions};
 pub use batch::Batch;
-use cursor::{Context, Cursor, Fail, Parsed, Reason, keyword};
-pub use cursor::{INDEX_MARGIN, LimitKind, Limits};
+use cursor::{Context, Cursor, LONGEST_TEXT, Parsed, Reason};
 pub use definition::{
     CreateAggregate, CreateFunction, CreateIndex, CreateTrigger, CreateView, Definition, DropFunction,
     DropTrigger,
@@ -46,8 +48,10 @@ pub use definition::{
 pub use describe::{Describe, Described};
 pub use error::{Note, ParseError, SyntaxError};
 pub use kind::{Category, Kind};
+pub use limits::{INDEX_MARGIN, LimitKind, Limits};
 pub use modification::Modification;
 pub use names::{FunctionName, Name, TableName};
+use parsers::keyword;
 pub use permissions::Permissions;
 pub use relation::{Operator, Restriction, Restrictions, Subject};
 pub use select::{Select, Selection};
@@ -84,45 +88,32 @@ pub enum Statement<'a> {
     Describe(Describe<'a>),
 }
 
-impl Limits {
-    /// Limits that nothing exceeds, to read again what was read within limits on a release.
-    pub(crate) const fn unlimited(release: Release) -> Self {
-        Self {
-            release,
-            text: usize::MAX,
-            selector_depth: usize::MAX,
-            value_operators: usize::MAX,
-            value_depth: usize::MAX,
-            batch_children: usize::MAX,
-            name: usize::MAX,
-            calls: usize::MAX,
-        }
-    }
-}
-
 /// Reads `text` as one statement.
 ///
 /// # Errors
 /// [`ParseError::Syntax`] where Cassandra would say `SYNTAX_ERROR`, [`ParseError::Limit`] where a limit is
 /// exceeded.
 pub fn parse<'a>(text: &'a str, limits: &Limits) -> Result<Statement<'a>, ParseError> {
-    run(text, &Context::new(*limits)).map_err(|error| newer::noted(error, text, limits))
+    let bound = limits.text.min(LONGEST_TEXT);
+    if text.len() > bound {
+        return Err(ParseError::Limit { limit: LimitKind::Text, bound });
+    }
+    run(&Context::new(text, *limits)).map_err(|error| newer::noted(error, text, limits))
 }
 
-fn run<'a>(text: &'a str, context: &Context<'a>) -> Result<Statement<'a>, ParseError> {
-    if text.len() > context.limits.text {
-        return Err(ParseError::Limit { limit: LimitKind::Text, bound: context.limits.text });
-    }
+fn run<'a>(context: &Context<'a>) -> Result<Statement<'a>, ParseError> {
+    let text = context.text;
     let (mut rest, statement) =
-        statement(Cursor::new(context, text, 0, 0)).map_err(|error| ParseError::new(text, &error))?;
+        statement(Cursor::new(context, 0, 0)).map_err(|error| ParseError::new(text, &error))?;
     while rest.at(Symbol::Semicolon) {
         rest = rest.next();
     }
     if rest.kind() == TokenKind::End {
         return Ok(statement);
     }
-    let fail = Fail::new(rest.token.start, Reason::ExpectedEnd, "");
-    Err(ParseError::new(text, &fail.hard()))
+    rest.expected(Reason::ExpectedEnd, "")
+        .map_err(|error| ParseError::new(text, &error))
+        .map(|(_, none)| none)
 }
 
 fn statement<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Statement<'a>> {
@@ -221,8 +212,8 @@ impl<'a> Statement<'a> {
     pub fn bind_markers(&self) -> impl Iterator<Item = Option<Name<'a>>> + use<'a> {
         let mut names = Vec::new();
         if let Some((text, 1.., release)) = self.rows() {
-            let context = Context::collecting_markers(Limits::unlimited(release));
-            if run(text, &context).is_ok() {
+            let context = Context::collecting_markers(text, Limits::unlimited(release));
+            if run(&context).is_ok() {
                 names = context.markers.map(std::cell::RefCell::into_inner).unwrap_or_default();
             }
         }
@@ -232,8 +223,8 @@ impl<'a> Statement<'a> {
     /// The expressions of a statement about rows, and where it names which columns; `None` for any other.
     pub(crate) fn details(&self) -> Option<Tree<'a>> {
         let (text, _, release) = self.rows()?;
-        let context = Context::recording(Limits::unlimited(release));
-        run(text, &context).ok()?;
+        let context = Context::recording(text, Limits::unlimited(release));
+        run(&context).ok()?;
         context.tree.map(std::cell::RefCell::into_inner)
     }
 
@@ -261,8 +252,8 @@ mod tests {
 
     /// Tokens that the grammar had cut for a text, and how many the text has.
     fn work(text: &str) -> (u64, u64) {
-        let context = Context::new(Limits { batch_children: usize::MAX, ..Limits::default() });
-        let _ = run(text, &context);
+        let context = Context::new(text, Limits { batch_children: usize::MAX, ..Limits::default() });
+        let _ = run(&context);
         let (mut tokens, mut position) = (1, 0);
         loop {
             let token = next_token(text, position);
@@ -308,8 +299,8 @@ mod tests {
             assert!(steps <= LOOKS * tokens, "{head}{repeated}{tail}: {steps} for {tokens}");
             // What a second reading records is no more than the text holds.
             let limits = Limits { batch_children: usize::MAX, ..Limits::default() };
-            let context = Context::recording(limits);
-            let _ = run(&text, &context);
+            let context = Context::recording(&text, limits);
+            let _ = run(&context);
             let nodes: usize =
                 context.tree.map_or(0, |tree| tree.into_inner().rows.iter().map(tree::Row::len).sum());
             assert!(nodes as u64 <= 2 * tokens, "{head}{repeated}{tail}: {nodes} nodes for {tokens}");

@@ -1,17 +1,20 @@
 //! INSERT, UPDATE and DELETE.
 
-use std::borrow::Cow;
-
 use nom::Parser;
 use nom::branch::alt;
 use nom::combinator::{cut, opt};
 use nom::sequence::{delimited, pair, preceded};
+use smallvec::SmallVec;
 
-use super::cursor::{Calls, Cursor, Parsed, and_list, comma_list, comma_nodes, keyword, symbol};
-use super::names::{Name, TableName, column, column_node, field_name, name, starts_call, table};
+use super::called::Calls;
+use super::cursor::{Cursor, Parsed};
+use super::names::{
+    TableName, any_column, any_name, column_node, field_name, is_name, name, same_name, starts_call, table,
+};
+use super::parsers::{and_list, behind_plain_items, comma_list, keyword, symbol};
 use super::relation::{columns, conditions, element, used, where_clause};
-use super::term::{integer, marker, string_literal, value_node};
-use super::tree::{Node, NodeId, Place, Use};
+use super::term::{integer, is_plain, marker, string_literal, value_node, value_nodes};
+use super::tree::{NodeId, Place, Use};
 use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::{Symbol, TokenKind};
 
@@ -32,7 +35,7 @@ impl<'a> Modification<'a> {
     fn new(start: &Cursor<'a, '_>, end: &Cursor<'a, '_>, table: TableName<'a>, conditional: bool) -> Self {
         let (calls, release) = (start.context.calls.take(), start.context.limits.release);
         start.finish();
-        Self { text: start.text, table, conditional, calls, release, markers: end.markers }
+        Self { text: start.text(), table, conditional, calls, release, markers: end.markers() }
     }
 }
 
@@ -43,8 +46,7 @@ pub(crate) fn insert<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Modifi
         let (rest, names) = columns(rest)?;
         let (rest, ()) = keyword(Keyword::Values)(rest)?;
         let (rest, values) =
-            delimited(symbol(Symbol::ParenOpen), comma_nodes(value_node), symbol(Symbol::ParenClose))
-                .parse(rest)?;
+            delimited(symbol(Symbol::ParenOpen), value_nodes, symbol(Symbol::ParenClose)).parse(rest)?;
         used(&rest, Place::Insert, names, NodeId::NONE, values);
         Ok((rest, ()))
     };
@@ -59,15 +61,16 @@ pub(crate) fn insert<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Modifi
     } else {
         cut(parenthesised).parse(rest)?
     };
-    let (rest, conditional) = if_not_exists(rest)?;
-    let (rest, _) = opt(using).parse(rest)?;
+    let (rest, conditional) =
+        if rest.is(Keyword::If) { cut(if_not_exists).parse(rest)? } else { (rest, false) };
+    let (rest, ()) = if rest.is(Keyword::Using) { using(rest)? } else { (rest, ()) };
     Ok((rest, Modification::new(&input, &rest, table, conditional)))
 }
 
 pub(crate) fn update<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Modification<'a>> {
     let (rest, ()) = keyword(Keyword::Update)(input)?;
     let (rest, table) = cut(table).parse(rest)?;
-    let (rest, _) = opt(using).parse(rest)?;
+    let (rest, ()) = if rest.is(Keyword::Using) { using(rest)? } else { (rest, ()) };
     let (rest, ()) = cut(keyword(Keyword::Set)).parse(rest)?;
     let (rest, ()) = cut(assignments).parse(rest)?;
     let (rest, conditional) = where_and_if(rest)?;
@@ -76,28 +79,39 @@ pub(crate) fn update<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Modifi
 
 pub(crate) fn delete<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Modification<'a>> {
     let (rest, ()) = keyword(Keyword::Delete)(input)?;
-    let (rest, _) = if rest.is(Keyword::From) { (rest, 0) } else { cut(comma_list(deletion)).parse(rest)? };
+    let (rest, _) = if rest.is(Keyword::From) {
+        (rest, 0)
+    } else {
+        cut(comma_list(deletion)).parse(behind_plain_items(rest, is_name))?
+    };
     let (rest, ()) = cut(keyword(Keyword::From)).parse(rest)?;
     let (rest, table) = cut(table).parse(rest)?;
-    let timestamp = (keyword(Keyword::Timestamp), integer);
-    let (rest, _) = opt(preceded(keyword(Keyword::Using), cut(timestamp))).parse(rest)?;
+    let rest = if rest.is(Keyword::Using) {
+        let timestamp = preceded(keyword(Keyword::Timestamp), integer);
+        cut(timestamp).parse(rest.next())?.0
+    } else {
+        rest
+    };
     let (rest, conditional) = where_and_if(rest)?;
     Ok((rest, Modification::new(&input, &rest, table, conditional)))
 }
 
+/// `IF NOT EXISTS`: true.
 fn if_not_exists<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, bool> {
-    let not_exists = pair(keyword(Keyword::Not), keyword(Keyword::Exists));
-    let (rest, found) = opt(preceded(keyword(Keyword::If), cut(not_exists))).parse(input)?;
-    if found.is_some() {
-        rest.draft(|row| row.if_exists = true);
-    }
-    Ok((rest, found.is_some()))
+    let words = (keyword(Keyword::If), keyword(Keyword::Not), keyword(Keyword::Exists));
+    let (rest, _) = { words }.parse(input)?;
+    rest.draft(|row| row.if_exists = true);
+    Ok((rest, true))
 }
 
 /// The WHERE clause that must be there, and whether an IF follows.
 fn where_and_if<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, bool> {
-    let (rest, ()) = cut(preceded(keyword(Keyword::Where), where_clause)).parse(input)?;
-    opt(preceded(keyword(Keyword::If), cut(conditions))).map(|found| found.is_some()).parse(rest)
+    let (rest, ()) = cut(keyword(Keyword::Where)).parse(input)?;
+    let (rest, ()) = cut(where_clause).parse(rest)?;
+    if !rest.is(Keyword::If) {
+        return Ok((rest, false));
+    }
+    cut(conditions).map(|()| true).parse(rest.next())
 }
 
 /// `USING TIMESTAMP 1 AND TTL 2`.
@@ -131,21 +145,35 @@ fn deletion<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 }
 
 /// How an assignment changes its column; Cassandra refuses some pairs of them as it parses.
-#[derive(Clone, PartialEq, Eq)]
-enum Change<'a> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
     /// The whole column: goes with no other change of it.
     Whole,
     /// A field of a user type: goes with other fields.
-    Field(Name<'a>),
+    Field,
     /// Elements: go with each other.
     Part,
 }
 
-impl Change<'_> {
+/// An assignment that was read: its column and field stand there.
+#[derive(Clone, Copy)]
+struct Assigned<'a, 'c> {
+    column: Cursor<'a, 'c>,
+    field: Option<Cursor<'a, 'c>>,
+    change: Change,
+}
+
+impl<'a: 'c, 'c> Assigned<'a, 'c> {
     fn goes_with(&self, later: &Self) -> bool {
-        match (self, later) {
-            (Self::Whole, _) | (_, Self::Whole) => false,
-            (Self::Field(one), Self::Field(other)) => one != other,
+        if !same_name(&self.column, &later.column) {
+            return true;
+        }
+        match (self.change, later.change) {
+            (Change::Whole, _) | (_, Change::Whole) => false,
+            (Change::Field, Change::Field) => match (&self.field, &later.field) {
+                (Some(one), Some(other)) => !same_name(one, other),
+                _ => false,
+            },
             _ => true,
         }
     }
@@ -155,34 +183,46 @@ impl Change<'_> {
 const COMPARED: usize = 16;
 
 fn assignments<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    let mut seen: [Option<(Name<'a>, Change<'a>)>; COMPARED] = [const { None }; COMPARED];
-    let mut rest = input;
-    for place in 0.. {
-        let start = rest;
-        let (behind, (column, change)) = cut(assignment).parse(start)?;
-        rest = behind;
-        let clash =
-            seen.iter().flatten().any(|(other, earlier)| *other == column && !earlier.goes_with(&change));
-        if clash {
+    let mut seen: SmallVec<[Assigned<'a, 'c>; COMPARED]> = SmallVec::new();
+    let mut start = input;
+    loop {
+        let (rest, assigned) = match plain_assignment(start) {
+            Some(found) => found,
+            None => cut(assignment).parse(start)?,
+        };
+        if !seen.iter().all(|earlier| earlier.goes_with(&assigned)) {
             return start.refuse("Multiple incompatible setting of a column");
         }
-        if let Some(free) = seen.get_mut(place) {
-            *free = Some((column, change));
+        if seen.len() < COMPARED {
+            seen.push(assigned);
         }
         if !rest.at(Symbol::Comma) {
-            break;
+            return Ok((rest, ()));
         }
-        rest = rest.next();
+        start = rest.next();
     }
-    Ok((rest, ()))
 }
 
-fn assignment<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, (Name<'a>, Change<'a>)> {
-    let (rest, target) = column(input)?;
-    let columns = input.record(|| Node::Column(target.clone()));
+/// `column = value` and nothing around them, if nothing is recorded: what most assignments are.
+fn plain_assignment<'a: 'c, 'c>(column: Cursor<'a, 'c>) -> Option<(Cursor<'a, 'c>, Assigned<'a, 'c>)> {
+    let equal = column.next();
+    if column.context.records() || !is_name(column.kind()) || !equal.at(Symbol::Equal) {
+        return None;
+    }
+    let value = equal.next();
+    let rest = value.next();
+    if !is_plain(value.kind()) || !(rest.at(Symbol::Comma) || rest.is(Keyword::Where)) {
+        return None;
+    }
+    let rest = if value.at(Symbol::Question) { rest.behind_marker() } else { rest };
+    Some((rest, Assigned { column, field: None, change: Change::Whole }))
+}
+
+fn assignment<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Assigned<'a, 'c>> {
+    let (rest, columns) = column_node(input)?;
     let (mut key, mut field) = (NodeId::NONE, None);
     let (rest, (change, values)) = match rest.kind() {
-        TokenKind::Symbol(Symbol::Equal) => whole(rest.next(), &target)?,
+        TokenKind::Symbol(Symbol::Equal) => whole(rest.next(), &input)?,
         TokenKind::Symbol(Symbol::PlusEqual | Symbol::MinusEqual) => {
             value_node.map(|node| (Change::Part, node)).parse(rest.next())?
         }
@@ -192,37 +232,39 @@ fn assignment<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, (Name<'a>, Ch
             preceded(symbol(Symbol::Equal), value_node).map(|node| (Change::Part, node)).parse(rest)?
         }
         TokenKind::Symbol(Symbol::Dot) => {
-            let (rest, found) = name(rest.next())?;
-            field = Some(found.clone());
-            let (rest, node) = preceded(symbol(Symbol::Equal), value_node).parse(rest)?;
-            (rest, (Change::Field(found), node))
+            field = Some(rest.next());
+            let (rest, ()) = any_name(rest.next())?;
+            preceded(symbol(Symbol::Equal), value_node).map(|node| (Change::Field, node)).parse(rest)?
         }
         _ => return rest.fail(),
     };
-    input.draft(|row| row.uses.push(Use { place: Place::Set, columns, key, field, values }));
-    Ok((rest, (target, change)))
+    input.draft(|row| {
+        let field = field.and_then(|field| name(field).ok()).map(|(_, name)| name);
+        row.uses.push(Use { place: Place::Set, columns, key, field, values });
+    });
+    Ok((rest, Assigned { column: input, field, change }))
 }
 
 /// Behind `column =`: a value, a value + the column, the column + or - a value. Returns the value's node.
-fn whole<'a: 'c, 'c>(input: Cursor<'a, 'c>, target: &Name<'a>) -> Parsed<'a, 'c, (Change<'a>, NodeId)> {
-    let same = |at: &Cursor<'a, 'c>, column: &Cow<'a, str>| {
-        if column == target {
+fn whole<'a: 'c, 'c>(input: Cursor<'a, 'c>, target: &Cursor<'a, 'c>) -> Parsed<'a, 'c, (Change, NodeId)> {
+    let same = |at: &Cursor<'a, 'c>| {
+        if same_name(at, target) {
             Ok(())
         } else {
             at.refuse::<()>("Only expressions of the form X = X +<value> are supported.").map(drop)
         }
     };
-    if !starts_call(&input)
-        && let Ok((rest, operand)) = column(input)
+    if let Ok((rest, ())) = any_column(input)
+        && !starts_call(&input)
     {
         match rest.kind() {
             TokenKind::Symbol(Symbol::Plus | Symbol::Minus) => {
-                same(&input, &operand)?;
+                same(&input)?;
                 return value_node.map(|node| (Change::Part, node)).parse(rest.next());
             }
             // `n -3` is a name and the integer -3.
             TokenKind::Integer => {
-                same(&input, &operand)?;
+                same(&input)?;
                 return Ok((rest.next(), (Change::Part, NodeId::NONE)));
             }
             _ => {}
@@ -233,7 +275,7 @@ fn whole<'a: 'c, 'c>(input: Cursor<'a, 'c>, target: &Name<'a>) -> Parsed<'a, 'c,
         return Ok((rest, (Change::Whole, node)));
     }
     let operand = rest.next();
-    let (rest, added) = column(operand)?;
-    same(&operand, &added)?;
+    let (rest, ()) = any_column(operand)?;
+    same(&operand)?;
     Ok((rest, (Change::Part, node)))
 }

@@ -6,7 +6,9 @@ use nom::Parser;
 use nom::combinator::opt;
 use nom::sequence::terminated;
 
-use super::cursor::{Context, Cursor, Fail, LONGEST_NAME, LimitKind, Limits, Parsed, symbol};
+use super::cursor::{Context, Cursor, Fail, Parsed};
+use super::limits::{LONGEST_NAME, LimitKind, Limits};
+use super::parsers::symbol;
 use super::tree::{Node, NodeId};
 use crate::cql::keyword::{Class, Keyword};
 use crate::cql::lexer::{Symbol, TokenKind};
@@ -90,6 +92,19 @@ pub(crate) fn any_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()
     if input.kind() == TokenKind::EmptyQuoted { Ok((input.next(), ())) } else { any_name(input) }
 }
 
+/// Whether the tokens at two places are one name, of columns that exist or of fields.
+pub(crate) fn same_name<'a: 'c, 'c>(one: &Cursor<'a, 'c>, other: &Cursor<'a, 'c>) -> bool {
+    let is_quoted =
+        |place: &Cursor<'_, '_>| matches!(place.kind(), TokenKind::Quoted | TokenKind::EmptyQuoted);
+    if !is_quoted(one) && !is_quoted(other) {
+        return one.len() == other.len() && one.slice().eq_ignore_ascii_case(other.slice());
+    }
+    match (column(*one), column(*other)) {
+        (Ok((_, one)), Ok((_, other))) => one == other,
+        _ => false,
+    }
+}
+
 fn not_bound<'a: 'c, 'c>(input: Cursor<'a, 'c>, words: &'static str) -> Parsed<'a, 'c, ()> {
     if input.at(Symbol::Question) { input.refuse(words) } else { Ok((input, ())) }
 }
@@ -112,10 +127,13 @@ fn qualified<'a: 'c, 'c>(
             unbound
         });
     }
-    let (rest, keyspace) = opt(terminated(name, symbol(Symbol::Dot))).parse(input)?;
-    not_bound(rest, unbound)?;
+    let (rest, first) = name(input)?;
+    if !rest.at(Symbol::Dot) {
+        return Ok((rest, (None, first)));
+    }
+    let (rest, ()) = not_bound(rest.next(), unbound)?;
     let (rest, name) = name(rest)?;
-    Ok((rest, (keyspace, name)))
+    Ok((rest, (Some(first), name)))
 }
 
 /// A table or view, perhaps with its keyspace.
@@ -238,8 +256,8 @@ pub(crate) fn call<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Option<F
 
 /// The call whose function was noted at a byte of a text, read again.
 pub(crate) fn function_at(text: &str, at: usize, limits: Limits) -> Option<FunctionName<'_>> {
-    let context = Context::new(limits);
-    function(Cursor::new(&context, text, at, 0)).ok().map(|(_, name)| name)
+    let context = Context::new(text, limits);
+    function(Cursor::new(&context, at, 0)).ok().map(|(_, name)| name)
 }
 
 /// A column as a node.

@@ -2,8 +2,9 @@
 //!
 //! Nothing here changes what is refused, only what is said about it.
 
-use super::cursor::{Context, Limits};
+use super::cursor::Context;
 use super::error::{Note, ParseError};
+use super::limits::Limits;
 use super::run;
 use crate::cql::keyword::Release;
 use crate::cql::lexer::{Token, TokenKind, next_token};
@@ -57,7 +58,7 @@ pub(super) fn noted(error: ParseError, text: &str, limits: &Limits) -> ParseErro
     if error.note.is_none() {
         let later =
             Release::ALL.into_iter().filter(|release| *release > limits.release).find_map(|release| {
-                let statement = run(text, &Context::new(Limits { release, ..*limits })).ok()?;
+                let statement = run(&Context::new(text, Limits { release, ..*limits })).ok()?;
                 Some(Note::Later { release, kind: statement.kind() })
             });
         let unknown = (limits.release == Release::Later).then_some(Note::ClusterIsLater);

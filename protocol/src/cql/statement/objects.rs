@@ -4,16 +4,17 @@ use std::cell::Cell;
 
 use nom::Parser;
 use nom::combinator::{cut, opt};
-use nom::multi::many0_count;
 use nom::sequence::{delimited, pair, preceded};
 
-use super::cursor::{Cursor, INDEX_MARGIN, Parsed, comma_list, keyword, symbol};
+use super::cursor::{Cursor, Parsed};
 use super::definition::{CreateIndex, CreateTrigger, CreateView, DropTrigger};
 use super::keyspace::{alter_if_exists, alter_if_not_exists, if_exists, if_not_exists};
+use super::limits::INDEX_MARGIN;
 use super::names::{
     Name, TableName, any_name, column, index, is_name, name, new_column, new_index, new_table, new_trigger,
     new_type, table, user_type, within,
 };
+use super::parsers::{behind_commas, comma_list, keyword, symbol};
 use super::properties::{and_properties, properties};
 use super::relation::where_clause;
 use super::selector::selectors;
@@ -100,7 +101,7 @@ pub(crate) fn create_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, T
     let field = |input| pair(new_column, any_type).parse(input);
     let (rest, user_type) = preceded(if_not_exists, new_type).parse(input)?;
     // As in CREATE TABLE, slots behind a comma may be empty.
-    let slots = many0_count(preceded(symbol(Symbol::Comma), optional(field)));
+    let slots = behind_commas(optional(field));
     let (rest, _) =
         delimited(symbol(Symbol::ParenOpen), pair(field, slots), symbol(Symbol::ParenClose)).parse(rest)?;
     Ok((rest, user_type))

@@ -7,9 +7,10 @@ use nom::combinator::{cut, opt};
 use nom::sequence::{preceded, terminated};
 
 use super::access::{Access, Grant, NamedResource};
-use super::cursor::{Cursor, Parsed, keyword};
+use super::cursor::{Cursor, Parsed};
 use super::error::UNQUALIFIED_FUNCTION;
 use super::names::{Name, function, is_name, keyspace, table};
+use super::parsers::keyword;
 use super::roles::role;
 use super::routines::signature;
 use super::term::string_literal;

@@ -7,8 +7,9 @@ use nom::branch::alt;
 use nom::combinator::{cut, opt};
 use nom::sequence::{delimited, separated_pair};
 
-use super::cursor::{Cursor, Parsed, and_list, comma_list, symbol};
+use super::cursor::{Cursor, Parsed};
 use super::names::{Name, is_name, name};
+use super::parsers::{and_list, comma_list, symbol};
 use super::term::constant;
 use crate::cql::lexer::{Symbol, TokenKind};
 

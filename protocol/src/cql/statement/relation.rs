@@ -4,9 +4,13 @@ use nom::Parser;
 use nom::combinator::{cut, value as constant};
 use nom::sequence::{delimited, pair};
 
-use super::cursor::{Context, Cursor, Limits, Parsed, and_list, comma_nodes, keyword, symbol};
-use super::names::{Name, any_column, bare_index, column, column_node, field_name};
-use super::term::{Term, Value, in_tuples, in_values, marker, tuple, value, value_node};
+use super::cursor::{Context, Cursor, Parsed};
+use super::limits::Limits;
+use super::names::{Name, any_column, bare_index, column, column_node, field_name, is_name};
+use super::parsers::{and_list, behind_plain_items, comma_nodes, keyword, symbol};
+use super::term::{
+    Term, Value, in_tuples, in_values, is_operator, is_plain, marker, tuple, value, value_node,
+};
 use super::tree::{NodeId, Place, Use};
 use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::{Symbol, TokenKind};
@@ -77,14 +81,14 @@ impl<'a> Iterator for Restrictions<'a> {
     type Item = Restriction<'a>;
 
     fn next(&mut self) -> Option<Restriction<'a>> {
-        let context = Context::new(Limits::unlimited(self.release));
-        let cursor = Cursor::new(&context, self.text, self.position?, self.markers);
+        let context = Context::new(self.text, Limits::unlimited(self.release));
+        let cursor = Cursor::new(&context, self.position?, self.markers);
         let (rest, relation) = relation_or_index(cursor).ok()?;
-        self.markers = rest.markers;
-        self.position = rest.is(Keyword::And).then_some(rest.token.end);
+        self.markers = rest.markers();
+        self.position = rest.is(Keyword::And).then_some(rest.end());
         let subject = relation
             .column
-            .and_then(|start| column(Cursor::new(&context, self.text, start, 0)).ok())
+            .and_then(|start| column(Cursor::new(&context, start, 0)).ok())
             .map_or(Subject::Other, |(_, name)| Subject::Column(name));
         let value = relation.value.map_or(Term::Null, |value| value.term(self.text, self.release));
         Some(Restriction { subject, operator: relation.operator, value })
@@ -93,7 +97,26 @@ impl<'a> Iterator for Restrictions<'a> {
 
 /// Relations joined by AND.
 pub(crate) fn where_clause<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    and_list(relation_or_index).map(drop).parse(input)
+    and_list(|input| match behind_plain_comparison(&input) {
+        Some(rest) => Ok((rest, ())),
+        None => relation_or_index.map(drop).parse(input),
+    })
+    .map(drop)
+    .parse(input)
+}
+
+/// Behind `column = value` and nothing around them, if nothing is recorded: what most relations and conditions
+/// are.
+fn behind_plain_comparison<'a: 'c, 'c>(column: &Cursor<'a, 'c>) -> Option<Cursor<'a, 'c>> {
+    if column.context.records() || !is_name(column.kind()) {
+        return None;
+    }
+    let operator = column.next();
+    operator_of(operator.kind())?;
+    let value = operator.next();
+    let rest = value.next();
+    let plain = is_plain(value.kind()) && !is_operator(rest.kind());
+    plain.then(|| if value.at(Symbol::Question) { rest.behind_marker() } else { rest })
 }
 
 fn relation_or_index<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
@@ -138,7 +161,11 @@ fn relation<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
 
 /// Columns in parentheses; the first of them.
 pub(crate) fn columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
-    delimited(symbol(Symbol::ParenOpen), comma_nodes(column_node), symbol(Symbol::ParenClose)).parse(input)
+    delimited(symbol(Symbol::ParenOpen), column_nodes, symbol(Symbol::ParenClose)).parse(input)
+}
+
+fn column_nodes<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
+    comma_nodes(column_node)(behind_plain_items(input, is_name))
 }
 
 /// An element of a collection: its key.
@@ -157,7 +184,7 @@ fn of_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
 }
 
 fn of_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Relation> {
-    let start = Some(input.token.start);
+    let start = Some(input.start());
     let (rest, name) = column_node(input)?;
     let with = |operator, value| Relation { column: start, operator, value };
     let mut key = NodeId::NONE;
@@ -202,16 +229,23 @@ fn compared<'a: 'c, 'c>(input: Cursor<'a, 'c>, column: Option<usize>) -> Parsed<
 }
 
 fn comparison<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Operator> {
-    let operator = match input.kind() {
+    match operator_of(input.kind()) {
+        Some(operator) => Ok((input.next(), operator)),
+        None => input.fail(),
+    }
+}
+
+/// The comparison that a symbol stands for.
+fn operator_of(kind: TokenKind) -> Option<Operator> {
+    Some(match kind {
         TokenKind::Symbol(Symbol::Equal) => Operator::Equal,
         TokenKind::Symbol(Symbol::NotEqual) => Operator::NotEqual,
         TokenKind::Symbol(Symbol::Less) => Operator::Less,
         TokenKind::Symbol(Symbol::LessEqual) => Operator::LessOrEqual,
         TokenKind::Symbol(Symbol::Greater) => Operator::Greater,
         TokenKind::Symbol(Symbol::GreaterEqual) => Operator::GreaterOrEqual,
-        _ => return input.fail(),
-    };
-    Ok((input.next(), operator))
+        _ => return None,
+    })
 }
 
 /// What may stand behind IF of an UPDATE or DELETE: EXISTS, or conditions joined by AND.
@@ -221,7 +255,12 @@ pub(crate) fn conditions<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()
         input.draft(|row| row.if_exists = true);
         return Ok((input.next(), ()));
     }
-    and_list(condition).map(drop).parse(input)
+    and_list(|input| match behind_plain_comparison(&input) {
+        Some(rest) => Ok((rest, ())),
+        None => condition(input),
+    })
+    .map(drop)
+    .parse(input)
 }
 
 fn continues_condition(input: &Cursor<'_, '_>) -> bool {

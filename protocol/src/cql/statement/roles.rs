@@ -8,9 +8,11 @@ use nom::combinator::{cut, opt};
 use nom::sequence::{delimited, pair, preceded};
 
 use super::access::{Access, PasswordForm, RoleOptions};
-use super::cursor::{Cursor, Fail, LONGEST_NAME, Parsed, and_list, comma_list, keyword, symbol, token};
+use super::cursor::{Cursor, Fail, Parsed};
 use super::keyspace::{alter_if_exists, if_exists, if_not_exists};
+use super::limits::LONGEST_NAME;
 use super::names::{Name, name, within};
+use super::parsers::{and_list, comma_list, keyword, symbol, token};
 use super::properties::map;
 use super::term::{string, string_literal};
 use crate::cql::keyword::Keyword;

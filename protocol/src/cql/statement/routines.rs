@@ -7,10 +7,11 @@ use nom::branch::alt;
 use nom::combinator::{cut, opt};
 use nom::sequence::{delimited, pair, preceded};
 
-use super::cursor::{Cursor, Parsed, comma_list, keyword, symbol, token};
+use super::cursor::{Cursor, Parsed};
 use super::definition::{CreateAggregate, CreateFunction, DropFunction};
 use super::keyspace::{if_exists, if_not_exists};
 use super::names::{FunctionName, any_name, bare_function, function, new_function};
+use super::parsers::{comma_list, keyword, symbol, token};
 use super::term::{string_literal, value};
 use super::types::{any_type, argument_type};
 use crate::cql::keyword::Keyword;

@@ -4,11 +4,13 @@ use nom::Parser;
 use nom::combinator::{cut, opt};
 use nom::sequence::{pair, preceded};
 
-use super::cursor::{Calls, Cursor, Parsed, comma_list, comma_nodes, if_read, keyword};
+use super::called::Calls;
+use super::cursor::{Cursor, Parsed};
 use super::names::{TableName, column_node, is_name, table};
+use super::parsers::{comma_list, comma_nodes, if_read, keyword};
 use super::relation::{Restrictions, used, where_clause};
 use super::selector::{Selectors, expression_node, selectors};
-use super::term::{Term, integer, value_node};
+use super::term::{Term, Value, integer, value_node};
 use super::tree::{NodeId, Place};
 use crate::cql::keyword::{Keyword, Release};
 use crate::cql::lexer::{Symbol, TokenKind};
@@ -89,41 +91,70 @@ pub(crate) fn select<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Select
     let mut where_at = None;
     let rest = if rest.is(Keyword::Where) {
         let start = rest.next();
-        where_at = Some((start.token.start, start.markers));
+        where_at = Some((start.start(), start.markers()));
         cut(where_clause).parse(start)?.0
     } else {
         rest
     };
-    let by = |word| pair(keyword(word), keyword(Keyword::By));
-    let (rest, group) = opt(preceded(by(Keyword::Group), cut(comma_nodes(group)))).parse(rest)?;
-    if let Some(values) = group {
-        used(&rest, Place::GroupBy, NodeId::NONE, NodeId::NONE, values);
-    }
-    let (rest, order) = opt(preceded(by(Keyword::Order), cut(comma_list(ordering)))).parse(rest)?;
-    let per_partition = (keyword(Keyword::Per), keyword(Keyword::Partition), keyword(Keyword::Limit));
-    let (rest, per_partition) = opt(preceded(per_partition, cut(integer))).parse(rest)?;
-    let (rest, limit) = opt(preceded(keyword(Keyword::Limit), cut(integer))).parse(rest)?;
-    let (rest, filtering) =
-        opt(preceded(keyword(Keyword::Allow), cut(keyword(Keyword::Filtering)))).parse(rest)?;
+    let (rest, clauses) = clauses(rest)?;
     let select = Select {
-        text: input.text,
+        text: input.text(),
         table,
         json: clause.json,
         distinct: clause.distinct,
         selection: if clause.star { Selection::Star } else { Selection::List },
-        allow_filtering: filtering.is_some(),
-        has_group_by: group.is_some(),
-        has_order_by: order.is_some(),
-        has_per_partition_limit: per_partition.is_some(),
-        limit: limit.map(|value| value.term(input.text, input.context.limits.release)),
+        allow_filtering: clauses.filtering,
+        has_group_by: clauses.group,
+        has_order_by: clauses.order,
+        has_per_partition_limit: clauses.per_partition,
+        limit: clauses.limit.map(|value| value.term(input.text(), input.context.limits.release)),
         selectors_at: clause.at,
         where_at,
         calls: input.context.calls.take(),
         release: input.context.limits.release,
-        markers: rest.markers,
+        markers: rest.markers(),
     };
     input.finish();
     Ok((rest, select))
+}
+
+/// What stands behind the WHERE clause.
+#[derive(Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "clauses that are there or not, each on its own")]
+struct Clauses {
+    group: bool,
+    order: bool,
+    per_partition: bool,
+    limit: Option<Value>,
+    filtering: bool,
+}
+
+fn clauses<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Clauses> {
+    let (mut rest, mut found) = (input, Clauses::default());
+    if !matches!(input.kind(), TokenKind::Keyword(_)) {
+        return Ok((rest, found));
+    }
+    if rest.is(Keyword::Group) && rest.next().is(Keyword::By) {
+        let (behind, values) = cut(comma_nodes(group)).parse(rest.next().next())?;
+        used(&rest, Place::GroupBy, NodeId::NONE, NodeId::NONE, values);
+        (rest, found.group) = (behind, true);
+    }
+    if rest.is(Keyword::Order) && rest.next().is(Keyword::By) {
+        (rest, found.order) = (cut(comma_list(ordering)).parse(rest.next().next())?.0, true);
+    }
+    if rest.is(Keyword::Per) {
+        let limit = (keyword(Keyword::Per), keyword(Keyword::Partition), keyword(Keyword::Limit));
+        let (behind, limit) = opt(preceded(limit, cut(integer))).parse(rest)?;
+        (rest, found.per_partition) = (behind, limit.is_some());
+    }
+    if rest.is(Keyword::Limit) {
+        let (behind, limit) = cut(integer).parse(rest.next())?;
+        (rest, found.limit) = (behind, Some(limit));
+    }
+    if rest.is(Keyword::Allow) {
+        (rest, found.filtering) = (cut(keyword(Keyword::Filtering)).parse(rest.next())?.0, true);
+    }
+    Ok((rest, found))
 }
 
 /// `JSON` is also a column's name; Cassandra takes it as the modifier if a selection follows.
@@ -140,7 +171,7 @@ fn json_clause<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Clause> {
 /// The same for `DISTINCT`.
 fn distinct_clause<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Clause> {
     let clause = |start: Cursor<'a, 'c>, distinct| {
-        cut(selectors).map(|star| Clause { json: false, distinct, star, at: start.token.start }).parse(start)
+        cut(selectors).map(|star| Clause { json: false, distinct, star, at: start.start() }).parse(start)
     };
     if input.is(Keyword::Distinct)
         && modifies(&input.next())

@@ -7,11 +7,13 @@ use nom::Parser;
 use nom::combinator::{cut, opt};
 use nom::sequence::{delimited, pair, preceded};
 
-use super::cursor::{Context, Cursor, Fail, Limits, Parsed, comma_nodes, keyword, symbol};
+use super::cursor::{Context, Cursor, Fail, Parsed};
+use super::limits::Limits;
 use super::names::{
     FunctionName, Name, any_name, call, column_node, field_name, function, is_name, name, starts_call,
 };
-use super::term::{called, constant, marker, parenthesised_type, typed, value_node};
+use super::parsers::{behind_plain_items, comma_nodes, keyword, symbol};
+use super::term::{called, constant, is_operator, marker, parenthesised_type, typed, value_node};
 use super::tree::{Node, NodeId};
 use super::types::native_type;
 use crate::cql::keyword::{Keyword, Release};
@@ -81,14 +83,18 @@ enum Shape {
 }
 
 impl Expression {
+    fn new(from: &Cursor<'_, '_>, to: &Cursor<'_, '_>, shape: Shape, node: NodeId) -> Self {
+        Self { start: from.start(), end: to.previous_end(), shape, node }
+    }
+
     fn expr<'a>(&self, text: &'a str, release: Release) -> SelectorExpr<'a> {
-        let context = Context::new(Limits::unlimited(release));
-        let cursor = Cursor::new(&context, text, self.start, 0);
+        let context = Context::new(text, Limits::unlimited(release));
+        let cursor = Cursor::new(&context, self.start, 0);
         match self.shape {
             Shape::Column => name(cursor).map_or(SelectorExpr::Other, |(_, name)| SelectorExpr::Column(name)),
             Shape::CountAll => SelectorExpr::CountAll,
             Shape::Call => function(cursor).map_or(SelectorExpr::Other, |(rest, function)| {
-                let arguments = Arguments { text, position: rest.token.end, release };
+                let arguments = Arguments { text, position: rest.end(), release };
                 SelectorExpr::Function { function, arguments }
             }),
             Shape::Other => SelectorExpr::Other,
@@ -100,9 +106,9 @@ impl<'a> Iterator for Arguments<'a> {
     type Item = SelectorExpr<'a>;
 
     fn next(&mut self) -> Option<SelectorExpr<'a>> {
-        let context = Context::new(Limits::unlimited(self.release));
-        let (rest, expression) = expression(Cursor::new(&context, self.text, self.position, 0)).ok()?;
-        self.position = if rest.at(Symbol::Comma) { rest.token.end } else { rest.token.start };
+        let context = Context::new(self.text, Limits::unlimited(self.release));
+        let (rest, expression) = expression(Cursor::new(&context, self.position, 0)).ok()?;
+        self.position = if rest.at(Symbol::Comma) { rest.end() } else { rest.start() };
         Some(expression.expr(self.text, self.release))
     }
 }
@@ -111,10 +117,10 @@ impl<'a> Iterator for Selectors<'a> {
     type Item = Selector<'a>;
 
     fn next(&mut self) -> Option<Selector<'a>> {
-        let context = Context::new(Limits::unlimited(self.release));
-        let cursor = Cursor::new(&context, self.text, self.position?, 0);
+        let context = Context::new(self.text, Limits::unlimited(self.release));
+        let cursor = Cursor::new(&context, self.position?, 0);
         let (rest, (expression, alias)) = selector_and(name).parse(cursor).ok()?;
-        self.position = rest.at(Symbol::Comma).then_some(rest.token.end);
+        self.position = rest.at(Symbol::Comma).then_some(rest.end());
         Some(Selector {
             expr: expression.expr(self.text, self.release),
             alias,
@@ -137,25 +143,33 @@ pub(crate) fn selectors<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, boo
         return Ok((input.next(), true));
     }
     let entry = |input| selector_and(any_name).map(|(expression, _)| expression.node).parse(input);
-    let (rest, first) = comma_nodes(entry)(input)?;
+    let (rest, first) = comma_nodes(entry)(behind_plain_items(input, is_name))?;
     input.draft(|row| row.selected = first);
     Ok((rest, false))
 }
 
 /// A whole expression: groups joined by operators.
 pub(crate) fn expression<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Expression> {
+    // What most selections hold: columns and nothing around them.
+    if is_name(input.kind()) && !continues(input.next().kind()) {
+        let (rest, node) = column_node(input)?;
+        return Ok((rest, Expression::new(&input, &rest, Shape::Column, node)));
+    }
     let (mut rest, (mut shape, first)) = group(input)?;
     let mut last = first;
-    while let TokenKind::Symbol(
-        Symbol::Plus | Symbol::Minus | Symbol::Star | Symbol::Slash | Symbol::Percent,
-    ) = rest.kind()
-    {
+    while is_operator(rest.kind()) {
         let (behind, (_, node)) = cut(group).parse(rest.next())?;
         rest.link(last, node);
         (rest, last, shape) = (behind, node, Shape::Other);
     }
     let node = if last == first { first } else { input.record(|| Node::Arithmetic(first)) };
-    Ok((rest, Expression { start: input.token.start, end: rest.previous_end, shape, node }))
+    Ok((rest, Expression::new(&input, &rest, shape, node)))
+}
+
+/// Whether a token behind a name makes more of it than a column.
+fn continues(next: TokenKind) -> bool {
+    is_operator(next)
+        || matches!(next, TokenKind::Symbol(Symbol::ParenOpen | Symbol::Dot | Symbol::BracketOpen))
 }
 
 /// A whole expression as a node.
@@ -353,7 +367,7 @@ fn hint_operand<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
     let (rest, end) =
         if rest.at(Symbol::Range) { opt(expression_node).parse(rest.next())? } else { (rest, None) };
     let list = input.record(|| Node::List(first.unwrap_or(NodeId::NONE)));
-    if rest.previous_end == inner.token.end && inner.at(Symbol::Range) && end.is_none() {
+    if rest.previous_end() == inner.end() && inner.at(Symbol::Range) && end.is_none() {
         return rest.fail();
     }
     let node = match end {

@@ -3,12 +3,12 @@
 use nom::Parser;
 use nom::branch::alt;
 use nom::combinator::{cut, opt};
-use nom::multi::many0_count;
 use nom::sequence::{delimited, pair, preceded};
 
-use super::cursor::{Cursor, Parsed, and_list, comma_list, keyword, symbol, token};
+use super::cursor::{Cursor, Parsed};
 use super::keyspace::{alter_if_exists, alter_if_not_exists, if_exists, if_not_exists};
 use super::names::{Name, TableName, any_column, any_name, function, new_column, new_table, table};
+use super::parsers::{and_list, behind_commas, comma_list, keyword, symbol, token};
 use super::properties::{and_properties, properties, property};
 use super::term::value;
 use super::types::any_type;
@@ -24,7 +24,7 @@ pub(crate) fn truncate<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Tabl
 /// Behind `CREATE TABLE`.
 pub(crate) fn create<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, TableName<'a>> {
     let (rest, table) = preceded(if_not_exists, new_table).parse(input)?;
-    let slots = many0_count(preceded(symbol(Symbol::Comma), opt(column_or_key)));
+    let slots = behind_commas(|input| opt(column_or_key).parse(input));
     let (rest, _) =
         delimited(symbol(Symbol::ParenOpen), pair(column_or_key, slots), symbol(Symbol::ParenClose))
             .parse(rest)?;
@@ -52,7 +52,7 @@ fn column_or_key<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 pub(crate) fn primary_key<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     let composite = delimited(symbol(Symbol::ParenOpen), comma_list(any_name), symbol(Symbol::ParenClose));
     let partition = alt((any_name, composite.map(std::mem::drop)));
-    let clustering = many0_count(preceded(symbol(Symbol::Comma), cut(any_name)));
+    let clustering = behind_commas(any_name);
     let inside =
         delimited(symbol(Symbol::ParenOpen), pair(partition, clustering), symbol(Symbol::ParenClose));
     preceded((keyword(Keyword::Primary), keyword(Keyword::Key)), inside).map(std::mem::drop).parse(input)

@@ -7,10 +7,10 @@ use nom::branch::alt;
 use nom::combinator::{cut, opt};
 use nom::sequence::{delimited, pair, preceded, terminated};
 
-use super::cursor::{
-    Context, Cursor, Fail, LimitKind, Limits, Parsed, comma_nodes, if_read, keyword, symbol, token,
-};
+use super::cursor::{Context, Cursor, Fail, Parsed};
+use super::limits::Limits;
 use super::names::{FunctionName, Name, any_name, call, is_name, name, starts_call, unquote};
+use super::parsers::{behind_plain_items, comma_nodes, if_read, keyword, symbol, token};
 use super::tree::{Node, NodeId};
 use super::types::{any_type, native_type};
 use crate::cql::keyword::{Keyword, Release};
@@ -73,7 +73,7 @@ enum Shape {
 
 impl Value {
     fn new(from: &Cursor<'_, '_>, to: &Cursor<'_, '_>, shape: Shape, node: NodeId) -> Self {
-        Self { start: from.token.start, end: to.previous_end, markers: from.markers, shape, node }
+        Self { start: from.start(), end: to.previous_end(), markers: from.markers(), shape, node }
     }
 
     /// The value as others see it.
@@ -86,8 +86,8 @@ impl Value {
             Shape::Token(TokenKind::Boolean) => Term::Boolean(slice.eq_ignore_ascii_case("true")),
             Shape::Token(TokenKind::Keyword(Keyword::Null)) => Term::Null,
             Shape::Bind => {
-                let context = Context::new(Limits::unlimited(release));
-                let cursor = Cursor::new(&context, text, self.start, self.markers);
+                let context = Context::new(text, Limits::unlimited(release));
+                let cursor = Cursor::new(&context, self.start, self.markers);
                 let name =
                     if cursor.at(Symbol::Colon) { name(cursor.next()).ok().map(|(_, n)| n) } else { None };
                 Term::Bind { index: self.markers, name }
@@ -104,12 +104,12 @@ impl<'a> Iterator for Terms<'a> {
     type Item = Term<'a>;
 
     fn next(&mut self) -> Option<Term<'a>> {
-        let context = Context::new(Limits::unlimited(self.release));
-        let cursor = Cursor::new(&context, self.text, self.position, self.markers);
+        let context = Context::new(self.text, Limits::unlimited(self.release));
+        let cursor = Cursor::new(&context, self.position, self.markers);
         let (rest, value) = value(cursor).ok()?;
-        self.markers = rest.markers;
+        self.markers = rest.markers();
         // Behind the last value stands the closing parenthesis, where no value starts.
-        self.position = if rest.at(Symbol::Comma) { rest.token.end } else { rest.token.start };
+        self.position = if rest.at(Symbol::Comma) { rest.end() } else { rest.start() };
         Some(value.term(self.text, self.release))
     }
 }
@@ -152,7 +152,7 @@ fn is_constant(kind: TokenKind) -> bool {
 
 /// A bind marker: `?` or `:name`.
 pub(crate) fn marker<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
-    let mut rest = match input.kind() {
+    let rest = match input.kind() {
         TokenKind::Symbol(Symbol::Question) => input.next(),
         TokenKind::Symbol(Symbol::Colon) => any_name(input.next())?.0,
         _ => return input.fail(),
@@ -161,10 +161,10 @@ pub(crate) fn marker<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value>
         let name = if input.at(Symbol::Colon) { Some(name(input.next())?.1) } else { None };
         // What an abandoned reading left behind goes first.
         let mut names = names.borrow_mut();
-        names.truncate(input.markers);
+        names.truncate(input.markers());
         names.push(name);
     }
-    rest.markers += 1;
+    let rest = rest.behind_marker();
     let node = input.record(|| Node::Marker);
     Ok((rest, Value::new(&input, &rest, Shape::Bind, node)))
 }
@@ -180,8 +180,15 @@ pub(crate) fn integer<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value
 
 /// A whole value. Its operators are counted from zero.
 pub(crate) fn value<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
-    let (rest, value) = term(Cursor { operators: 0, ..input })?;
-    Ok((Cursor { operators: input.operators, ..rest }, value))
+    // What most values are: one token, and nothing joined to it.
+    if is_plain(input.kind()) {
+        let rest = input.next();
+        if !is_operator(rest.kind()) {
+            return if input.at(Symbol::Question) { marker(input) } else { Ok(literal(input, rest)) };
+        }
+    }
+    let (rest, value) = term(input.without_operators())?;
+    Ok((rest.in_value_of(&input), value))
 }
 
 /// A value that may be part of another: sums of products.
@@ -191,9 +198,7 @@ fn term<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
     loop {
         let operator = match rest.kind() {
             TokenKind::Symbol(Symbol::Plus) if precedes_column(&rest) => break,
-            TokenKind::Symbol(
-                Symbol::Plus | Symbol::Minus | Symbol::Star | Symbol::Slash | Symbol::Percent,
-            ) => counted(rest)?,
+            kind if is_operator(kind) => rest.behind_operator()?,
             _ => break,
         };
         let (behind, operand) = cut(factor).parse(operator)?;
@@ -202,6 +207,21 @@ fn term<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
     }
     let node = if last == first.node { last } else { input.record(|| Node::Arithmetic(first.node)) };
     Ok((rest, Value::new(&input, &rest, shape, node)))
+}
+
+/// A constant of one token, and what stands behind it.
+fn literal<'a: 'c, 'c>(input: Cursor<'a, 'c>, rest: Cursor<'a, 'c>) -> (Cursor<'a, 'c>, Value) {
+    let kind = input.kind();
+    let node = input.record(|| Node::Literal(kind, input.slice()));
+    (rest, Value::new(&input, &rest, Shape::Token(kind), node))
+}
+
+/// Whether a token joins two operands.
+pub(super) fn is_operator(kind: TokenKind) -> bool {
+    matches!(
+        kind,
+        TokenKind::Symbol(Symbol::Plus | Symbol::Minus | Symbol::Star | Symbol::Slash | Symbol::Percent)
+    )
 }
 
 /// Whether the `+` here adds a column: `SET l = [1] + l` is no arithmetic.
@@ -216,19 +236,10 @@ fn starts_cast(input: &Cursor<'_, '_>) -> bool {
     input.is(Keyword::Cast) && input.knows(Release::V4_1) && input.next().at(Symbol::ParenOpen)
 }
 
-/// Behind an operator, if one more is within the limit.
-fn counted<'a: 'c, 'c>(operator: Cursor<'a, 'c>) -> Result<Cursor<'a, 'c>, nom::Err<Fail>> {
-    let bound = operator.context.limits.value_operators;
-    if operator.operators >= bound {
-        return Err(operator.exceeds(LimitKind::ValueOperators, bound));
-    }
-    Ok(Cursor { operators: operator.operators + 1, ..operator.next() })
-}
-
 /// An operand, perhaps negated.
 fn factor<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
     if input.at(Symbol::Minus) {
-        let (rest, operand) = cut(simple).parse(counted(input)?)?;
+        let (rest, operand) = cut(simple).parse(input.behind_operator()?)?;
         let node = input.record(|| Node::Arithmetic(operand.node));
         return Ok((rest, Value::new(&input, &rest, Shape::Other, node)));
     }
@@ -247,9 +258,8 @@ fn simple<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
             Ok((rest, Value::new(&input, &rest, Shape::Token(input.kind()), node)))
         }
         kind if is_constant(kind) => {
-            let (rest, kind) = constant(input)?;
-            let node = input.record(|| Node::Literal(kind, input.slice()));
-            Ok((rest, Value::new(&input, &rest, Shape::Token(kind), node)))
+            let (rest, _) = constant(input)?;
+            Ok(literal(input, rest))
         }
         TokenKind::Symbol(Symbol::Question | Symbol::Colon) => marker(input),
         TokenKind::Symbol(Symbol::BracketOpen) => {
@@ -296,10 +306,20 @@ pub(crate) fn value_node<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, No
     value.map(|value| value.node).parse(input)
 }
 
+/// Whole values behind commas; the first of them.
+pub(crate) fn value_nodes<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NodeId> {
+    comma_nodes(value_node)(behind_plain_items(input, is_plain))
+}
+
+/// Whether a token is a value that needs no second look.
+pub(super) fn is_plain(kind: TokenKind) -> bool {
+    matches!(kind, TokenKind::String | TokenKind::Integer | TokenKind::Symbol(Symbol::Question))
+}
+
 /// Keeps what a type in parentheses is put before.
 pub(crate) fn typed<'a: 'c, 'c>(open: &Cursor<'a, 'c>, operand: &Cursor<'a, 'c>, node: NodeId) -> NodeId {
     // The closing parenthesis is the token before the operand.
-    let cql_type = open.text.get(open.token.end..operand.previous_end.saturating_sub(1)).unwrap_or_default();
+    let cql_type = open.text().get(open.end()..operand.previous_end().saturating_sub(1)).unwrap_or_default();
     open.record(|| Node::Typed { cql_type, operand: node })
 }
 
@@ -380,8 +400,7 @@ pub(crate) fn parenthesised_type<'a: 'c, 'c>(
 pub(crate) fn tuple<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
     let inner = input.deeper()?;
     let (rest, first) =
-        delimited(symbol(Symbol::ParenOpen), comma_nodes(value_node), symbol(Symbol::ParenClose))
-            .parse(inner)?;
+        delimited(symbol(Symbol::ParenOpen), value_nodes, symbol(Symbol::ParenClose)).parse(inner)?;
     let rest = rest.level_of(&input);
     let node = input.record(|| Node::Tuple(first));
     Ok((rest, Value::new(&input, &rest, Shape::Other, node)))
@@ -391,11 +410,8 @@ pub(crate) fn tuple<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> 
 pub(crate) fn in_values<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> {
     let list = |input: Cursor<'a, 'c>| {
         let (inner, ()) = symbol(Symbol::ParenOpen)(input)?;
-        let (rest, first) = if inner.at(Symbol::ParenClose) {
-            (inner, NodeId::NONE)
-        } else {
-            comma_nodes(value_node)(inner)?
-        };
+        let (rest, first) =
+            if inner.at(Symbol::ParenClose) { (inner, NodeId::NONE) } else { value_nodes(inner)? };
         let (rest, ()) = symbol(Symbol::ParenClose)(rest)?;
         let node = input.record(|| Node::Tuple(first));
         Ok((rest, Value::new(&input, &rest, Shape::List, node)))

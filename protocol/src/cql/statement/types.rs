@@ -6,8 +6,10 @@ use nom::Parser;
 use nom::combinator::verify;
 use nom::sequence::{delimited, preceded, terminated};
 
-use super::cursor::{Context, Cursor, Limits, Parsed, comma_list, symbol, token};
+use super::cursor::{Context, Cursor, Parsed};
+use super::limits::Limits;
 use super::names::{fold, unquote, user_type};
+use super::parsers::{comma_list, symbol, token};
 use super::term::string;
 use crate::cql::keyword::{Class, Keyword};
 use crate::cql::lexer::{Symbol, TokenKind};
@@ -52,7 +54,7 @@ fn angled<'a: 'c, 'c, O>(
 /// A type that `frozen<..>` takes: no native one and no class.
 fn freezable<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     let (rest, ()) = any_type(input)?;
-    let single = rest.previous_end == input.token.end;
+    let single = rest.previous_end() == input.end();
     if single && (input.kind() == TokenKind::String || native_type(input).is_ok()) {
         return input.refuse("frozen<> is only allowed on collections, tuples, and user-defined types");
     }
@@ -70,7 +72,7 @@ pub(crate) fn native_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, (
 /// The type of an argument or of a state, in canonical form.
 pub(crate) fn argument_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, String> {
     let (rest, ()) = any_type(input)?;
-    Ok((rest, canonical(input, rest.previous_end)))
+    Ok((rest, canonical(input, rest.previous_end())))
 }
 
 /// A type as Cassandra's schema tables write it, in the one form in which types are compared here:
@@ -82,19 +84,19 @@ pub(crate) fn argument_type<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c,
 /// `frozen<map<varchar, int>>` is `map<text, int>`, `k.Address` is `address`, `'Int32Type'` is `int`; a class
 /// that is no native type's stays in its quotes: what it is, only a node knows.
 pub fn canonical_type(text: &str) -> Option<String> {
-    let context = Context::new(Limits::default());
-    let cursor = Cursor::new(&context, text, 0, 0);
+    let context = Context::new(text, Limits::default());
+    let cursor = Cursor::new(&context, 0, 0);
     let (rest, ()) = any_type(cursor).ok()?;
     if rest.kind() != TokenKind::End {
         return None;
     }
-    Some(canonical(cursor, rest.token.start))
+    Some(canonical(cursor, rest.start()))
 }
 
 /// The same of the type whose tokens stand from a cursor up to a byte.
 fn canonical(from: Cursor<'_, '_>, end: usize) -> String {
     let (mut out, mut cursor, mut frozen, mut depth) = (String::new(), from, Vec::new(), 0_usize);
-    while cursor.token.start < end && cursor.kind() != TokenKind::End {
+    while cursor.start() < end && cursor.kind() != TokenKind::End {
         let opens = cursor.next().at(Symbol::Less);
         match cursor.kind() {
             TokenKind::Keyword(Keyword::Frozen) if opens => {
