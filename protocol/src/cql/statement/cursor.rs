@@ -457,3 +457,76 @@ impl<'a: 'c, 'c> Cursor<'a, 'c> {
         Self { levels: levels.with(Level::Selector, outer.levels.get(Level::Selector)), ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cql::lexer::next_token;
+
+    fn agrees(cursor: &Cursor<'_, '_>, text: &str) {
+        let token = next_token(text, cursor.previous_end());
+        assert_eq!(
+            (cursor.kind(), cursor.start(), cursor.end()),
+            (token.kind, token.start, token.end),
+            "{text:?}"
+        );
+        assert_eq!(Some(cursor.slice()), text.get(token.start..token.end));
+    }
+
+    proptest! {
+        #[test]
+        fn each_place_has_the_token_of_the_text(
+            parts in proptest::collection::vec(proptest::sample::select(vec![
+                "a ", "SELECT ", "'a string' ", "1 ", "( ", ", ", "-- x\n", ".. ", "\u{1f600} ", "\"Q\" ", "-5 ",
+            ]), 0..200),
+            back in proptest::collection::vec(0..200_usize, 0..40),
+        ) {
+            let text = parts.concat();
+            let context = Context::new(&text, Limits::default());
+            let mut places = vec![Cursor::new(&context, 0, 0)];
+            while !matches!(places[places.len() - 1].kind(), TokenKind::End | TokenKind::Bad(_)) {
+                places.push(places[places.len() - 1].next());
+            }
+            // Whoever goes back and on again comes by the same tokens.
+            for place in back {
+                let mut cursor = places[place % places.len()];
+                for _ in 0..3 {
+                    agrees(&cursor, &text);
+                    cursor = cursor.next();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_keyword_in_a_release_is_a_word() {
+        let kind = |release| {
+            let context = Context::new("vector", Limits { release, ..Limits::default() });
+            Cursor::new(&context, 0, 0).kind()
+        };
+        assert_eq!(kind(Release::V4_1), TokenKind::Ident);
+        assert_eq!(kind(Release::V5_0), TokenKind::Keyword(Keyword::Vector));
+    }
+
+    #[test]
+    fn levels_end_where_their_bound_is_and_are_counted_apart() {
+        let context =
+            Context::new("a a", Limits { selector_depth: 2, value_depth: 1000, ..Limits::default() });
+        let start = Cursor::new(&context, 0, 0);
+        let two = start.deeper_selector().unwrap().deeper_selector().unwrap();
+        assert!(
+            matches!(two.deeper_selector(), Err(nom::Err::Failure(fail)) if fail.limit == LimitKind::SelectorDepth)
+        );
+        // A level is kept in a byte, whatever the limit.
+        let deepest = (0..255).fold(two, |cursor, _| cursor.deeper().unwrap());
+        assert!(
+            matches!(deepest.deeper(), Err(nom::Err::Failure(fail)) if fail.limit == LimitKind::ValueDepth)
+        );
+        let back = deepest.next().level_of(&start);
+        assert!((0..255).try_fold(back, |cursor, _| cursor.deeper()).is_ok());
+        assert!(back.deeper_selector().unwrap().deeper_selector().is_ok());
+        assert_eq!((back.start(), back.previous_end(), back.slice()), (2, 1, "a"));
+    }
+}

@@ -320,6 +320,87 @@ mod tests {
         }
     }
 
+    /// A first reading skips what is plain; one that keeps everything goes through all parsers.
+    fn read_twice(text: &str) -> [Result<Statement<'_>, ParseError>; 2] {
+        let limits = Limits::default();
+        let mut all = Context::recording(text, limits);
+        all.markers = Some(std::cell::RefCell::default());
+        [run(&Context::new(text, limits)), run(&all)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn what_is_plain_is_read_as_everything_is(parts in proptest::collection::vec(proptest::sample::select(vec![
+            "a", "\"B\"", "\"\"", "b", "1", "-3", "2.5", "'x'", "?", ":n", "null", "true", "f(a)", "k.f(1)", "(int)1", "(a)",
+            "[1]", "{1,'x'}", "{a:?}", ", ", ", ", ", ", " = ", " = ", " AND ", " AND ", " + ", " - ", ".", " IN ", "(",
+            ")", " > ", " AS ", "count(*)", "json", "exists", " IF ", " USING TTL 1 ", " WHERE ", " LIMIT ",
+        ]), 1..12), form in 0..6_usize) {
+            let middle = parts.concat();
+            let text = match form {
+                0 => format!("SELECT {middle} FROM k.t"),
+                1 => format!("INSERT INTO t ({middle}) VALUES (1, ?)"),
+                2 => format!("INSERT INTO t (a, b) VALUES ({middle})"),
+                3 => format!("UPDATE t SET a = 1, {middle} WHERE k = ?"),
+                4 => format!("DELETE {middle} FROM t WHERE k = ?"),
+                _ => format!("SELECT a FROM t WHERE k = ? AND {middle}"),
+            };
+            let [plain, all] = read_twice(&text);
+            prop_assert_eq!(plain, all, "{}", text);
+        }
+    }
+
+    #[test]
+    fn plain_lists_count_their_markers() {
+        for (text, markers) in [
+            ("INSERT INTO t (a, b, c, d) VALUES (?, 1, ?, ?)", 3),
+            ("UPDATE t SET a = ?, b = 'x', c = ? WHERE k = ? AND l > ? IF m = ?", 5),
+            ("SELECT a FROM t WHERE k IN (?, ?, 3, ?) AND b = ? LIMIT ?", 5),
+            ("DELETE a, b FROM t WHERE k = ? AND l = :n", 2),
+        ] {
+            for statement in read_twice(text) {
+                let statement = statement.unwrap();
+                assert_eq!(statement.bind_marker_count(), markers, "{text}");
+                assert_eq!(statement.bind_markers().count(), markers, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_assignment_goes_with_others_of_its_column_only_in_parts() {
+        for text in [
+            "UPDATE t SET a = 1, b = 2, \"A\" = 3 WHERE k = 1",
+            "UPDATE t SET u.a = 1, u.b = 2, v = 3 WHERE k = 1",
+            "UPDATE t SET m['x'] = 1, m['y'] = 2, M = M + {'z': 3} WHERE k = 1",
+            "UPDATE t SET a = a + 1 WHERE k = 1",
+            "UPDATE t SET a = \"a\" - 1 WHERE k = 1",
+            "UPDATE t SET A = a -3 WHERE k = 1",
+            "UPDATE t SET l = [1] + \"l\" WHERE k = 1",
+            "UPDATE t SET \"\" = \"\" + 1 WHERE k = 1",
+        ] {
+            let [plain, all] = read_twice(text);
+            assert!(plain.is_ok(), "{text}: {plain:?}");
+            assert_eq!(plain, all, "{text}");
+        }
+        for text in [
+            "UPDATE t SET a = 1, A = 2 WHERE k = 1",
+            "UPDATE t SET a = 1, b = 2, \"a\" = 3 WHERE k = 1",
+            "UPDATE t SET a = ?, a[1] = 2 WHERE k = 1",
+            "UPDATE t SET u.a = 1, u = 2 WHERE k = 1",
+            "UPDATE t SET u.a = 1, u.\"a\" = 2 WHERE k = 1",
+            "UPDATE t SET \"\" = 1, \"\" = 2 WHERE k = 1",
+            "UPDATE t SET a = b + 1 WHERE k = 1",
+            "UPDATE t SET a = \"A\" - 1 WHERE k = 1",
+            "UPDATE t SET a = b -3 WHERE k = 1",
+            "UPDATE t SET l = [1] + m WHERE k = 1",
+        ] {
+            let [plain, all] = read_twice(text);
+            assert!(matches!(&plain, Err(ParseError::Syntax(error)) if !error.placed), "{text}: {plain:?}");
+            assert_eq!(plain, all, "{text}");
+        }
+    }
+
     #[test]
     fn common_statements_keep_nothing_of_their_own() {
         for text in [
