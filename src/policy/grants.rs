@@ -42,7 +42,7 @@ pub struct Explanation {
 
 impl Grants {
     /// Of somebody who is nobody (any more): nothing is permitted, also where policy is only observed.
-    pub(super) fn nobody(generation: u64) -> Self {
+    pub(crate) fn nobody(generation: u64) -> Self {
         Self::compile(Mode::Enforce, generation, Arc::from([]), &[])
     }
 

@@ -8,7 +8,7 @@ use cqlgate_testkit::scratch::Scratch;
 use cqlgate_testkit::trouble::During as _;
 use cqlgate_testkit::{Result, Trouble};
 
-use crate::judging::{self, Office, Shop};
+use crate::judging::{self, Office, Remembered, Shop};
 use crate::load::Ask;
 use crate::serving::{Nodes, Serving, Who};
 
@@ -48,6 +48,8 @@ pub fn judging() -> Result<()> {
     for (_, need) in judging::needs_to_decide(&grants)? {
         counted(JUDGED, || judging::is_permitted(&grants, &need));
     }
+    let remembered = Remembered::new(&grants)?;
+    counted(JUDGED, || remembered.decide());
     for size in SIZES {
         for (_, text) in judging::hostile(size) {
             counted(1, || judging::parse_only(&text, &limits));
@@ -96,6 +98,7 @@ pub fn count_judging() -> Result<Judging> {
     for name in judging::DECIDED {
         small.push((format!("decide_{name}"), next()? / JUDGED));
     }
+    small.push(("decide_remembered".to_owned(), next()? / JUDGED));
     let names: Vec<&str> = judging::hostile(64).into_iter().map(|(name, _)| name).collect();
     let of_one_size =
         |next: &mut dyn FnMut() -> Result<u64>| names.iter().map(|_| next()).collect::<Result<Vec<u64>>>();

@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use cqlgate::config::Config;
 use cqlgate::directory::{Group, Namespace, PinKind, PinName, State, User};
-use cqlgate::policy::{Decision, Grants, PolicySet, PolicySource, decide};
+use cqlgate::metrics::Statement;
+use cqlgate::policy::{Decision, Grants, Permit, PolicySet, PolicySource, decide};
 use cqlgate::principal::{Person, Principal};
+use cqlgate::session::{Permits, Stamp};
 use cqlgate_protocol::cql::{
     Column, Function, Identity, Limits, Need, Permission, Relation, RelationKind, Resource, Role, Schema,
     needs, parse,
@@ -225,6 +227,49 @@ impl Office {
 /// Whether the one need is met.
 pub fn is_permitted(grants: &Grants, need: &Need<'_>) -> bool {
     matches!(decide(grants, std::slice::from_ref(need)), Decision::Permitted(_))
+}
+
+/// The verdicts that a session remembers for its prepared statements.
+#[derive(Debug)]
+pub struct Remembered {
+    permits: Permits,
+    ids: Vec<[u8; 16]>,
+    stamp: Stamp,
+    next: std::cell::Cell<usize>,
+}
+
+impl Remembered {
+    /// So many prepared statements.
+    const IDS: usize = 256;
+
+    /// Of somebody whom the statements were permitted to.
+    pub fn new(grants: &Grants) -> Result<Self> {
+        let permit = match decide(grants, &[]) {
+            Decision::Permitted(permit) => permit,
+            other => return Err(Trouble::new(format!("{other:?}"))),
+        };
+        let stamp = Stamp { revision: 1, policy: 1, schema: 1 };
+        // Ids are MD5: as good as drawn.
+        let mut state = 1_u128;
+        let ids = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645).wrapping_add(1);
+            state.to_le_bytes()
+        });
+        let ids: Vec<_> = ids.take(Self::IDS).collect();
+        let mut permits = Permits::default();
+        for id in &ids {
+            permits.hold(*id, stamp, permit, Statement::Select);
+        }
+        Ok(Self { permits, ids, stamp, next: 0.into() })
+    }
+
+    /// The verdict on the next of them: the decision on an EXECUTE that was judged before.
+    pub fn decide(&self) -> Option<Permit> {
+        let next = self.next.get();
+        self.next.set((next + 1) % Self::IDS);
+        let (permit, _) = self.permits.get(self.ids.get(next)?, self.stamp)?;
+        Some(permit)
+    }
 }
 
 /// The names of [`needs_to_decide`], in its order.

@@ -20,6 +20,7 @@ use super::facts::Facts;
 use super::handshake::{opcode, protocol_error};
 use super::id_hash::IdHash;
 use super::inflight::{Kind as Awaited, Preparing};
+use super::permits::{Permits, Stamp};
 use super::registry::Place;
 use super::statements::{Classified, Outcome, Route};
 use crate::audit::{self, Event, Who};
@@ -63,21 +64,6 @@ pub(super) enum Wait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Revoked;
 
-/// What verdicts were made under; a verdict under another stamp is no verdict any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    revision: u64,
-    policy: u64,
-    schema: u64,
-}
-
-/// A prepared statement as this session uses it.
-struct Slot {
-    classified: Arc<Classified>,
-    /// The verdict, while its stamp is the session's: the fast lane of EXECUTE.
-    permitted: Option<(Stamp, Permit)>,
-}
-
 /// What was found out for the envelope that is being judged, so that nothing is asked twice.
 #[derive(Default)]
 struct Tried {
@@ -120,9 +106,11 @@ pub(super) struct Judge<'s> {
     schema: Arc<SchemaSnapshot>,
     /// The keyspace in force; it comes from `Set_keyspace` only.
     pub(super) keyspace: Option<Arc<str>>,
-    prepared: HashMap<[u8; 16], Slot, IdHash>,
+    prepared: HashMap<[u8; 16], Arc<Classified>, IdHash>,
     /// Bytes of the texts in it.
     prepared_bytes: usize,
+    /// The verdicts on them.
+    permits: Permits,
     tried: Tried,
     /// The schema could not be read for so long that no verdict may be built on it.
     stale: bool,
@@ -161,6 +149,7 @@ impl<'s> Judge<'s> {
             keyspace: None,
             prepared: HashMap::default(),
             prepared_bytes: 0,
+            permits: Permits::default(),
             tried: Tried::default(),
             stale: context.upstream.stale(),
         })
@@ -255,10 +244,8 @@ impl<'s> Judge<'s> {
             return None;
         }
         let id = Execute::parse(self.version, body).ok()?.id;
-        let slot = self.prepared.get(<&[u8; 16]>::try_from(id).ok()?)?;
-        let (_, permit) = slot.permitted.filter(|(stamp, _)| *stamp == self.stamp)?;
+        let (permit, counted) = self.permits.get(<&[u8; 16]>::try_from(id).ok()?, self.stamp)?;
         self.place.handle.requests.fetch_add(1, Ordering::Relaxed);
-        let counted = slot.classified.counted();
         self.context.metrics.requests.count(Counted::Execute, counted, Count::Permitted);
         Some(permit)
     }
@@ -319,9 +306,8 @@ impl<'s> Judge<'s> {
                     // Whose trace it is, or which keyspace is shown, depends on the values.
                     && classified.route == Route::Node
                     && !permit.is_observed()
-                    && let Some(slot) = self.prepared.get_mut(&id)
                 {
-                    slot.permitted = Some((self.stamp, permit));
+                    self.permits.hold(id, self.stamp, permit, classified.counted());
                 }
                 Ok(verdict)
             }
@@ -339,13 +325,12 @@ impl<'s> Judge<'s> {
 
     /// What a prepared id means under the schema of now.
     fn known(&mut self, id: &[u8; 16]) -> Result<Arc<Classified>, Unknown> {
-        if let Some(slot) = self.prepared.get_mut(id) {
-            if slot.classified.schema != self.schema.generation() {
-                let (text, keyspace) = (&slot.classified.text, slot.classified.keyspace.as_deref());
-                slot.classified = self.context.statements.classify(text, keyspace, &self.schema);
-                slot.permitted = None;
+        if let Some(classified) = self.prepared.get_mut(id) {
+            if classified.schema != self.schema.generation() {
+                let (text, keyspace) = (&classified.text, classified.keyspace.as_deref());
+                *classified = self.context.statements.classify(text, keyspace, &self.schema);
             }
-            return Ok(Arc::clone(&slot.classified));
+            return Ok(Arc::clone(classified));
         }
         match self.context.upstream.prepared().get(id) {
             Some(prepared) => Ok(self.keep(&prepared)),
@@ -367,10 +352,11 @@ impl<'s> Judge<'s> {
         {
             // What is still used comes back from the process's own map at its next EXECUTE.
             self.prepared.clear();
+            self.permits.clear();
             self.prepared_bytes = 0;
         }
-        let slot = Slot { classified: Arc::clone(&classified), permitted: None };
-        if self.prepared.insert(prepared.id, slot).is_none() {
+        self.permits.forget(&prepared.id);
+        if self.prepared.insert(prepared.id, Arc::clone(&classified)).is_none() {
             self.prepared_bytes += size;
         }
         classified

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use cqlgate_benches::judging::{self, Office, Shop};
+use cqlgate_benches::judging::{self, Office, Remembered, Shop};
 use cqlgate_benches::load::Ask;
 use cqlgate_benches::serving::{Nodes, Serving, Who};
 use cqlgate_testkit::Result;
@@ -72,6 +72,10 @@ fn judging() -> Result<bool> {
             black_box(judging::is_permitted(&grants, &need));
         });
     }
+    let remembered = Remembered::new(&grants)?;
+    tell("decide, remembered", &|| {
+        black_box(remembered.decide());
+    });
     Ok(good)
 }
 

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use cqlgate_benches::judging::{self, Office, RULES, Shop};
+use cqlgate_benches::judging::{self, Office, RULES, Remembered, Shop};
 use cqlgate_testkit::Result;
 
 /// People and groups in the directory.
@@ -32,6 +32,8 @@ pub(crate) fn report() -> Result<()> {
         let time = nanoseconds(|| judging::is_permitted(&grants, black_box(&need)));
         println!("decide, {name}: {time:.0} ns");
     }
+    let remembered = Remembered::new(&grants)?;
+    println!("decide, remembered for a prepared statement: {:.1} ns", nanoseconds(|| remembered.decide()));
     println!("compile grants at log-in: {:.0} us", nanoseconds(|| office.grants()) / 1e3);
     Ok(())
 }
