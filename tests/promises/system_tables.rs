@@ -143,6 +143,17 @@ async fn what_cannot_be_evaluated_is_invalid_and_never_unauthorized() {
         connection.rows("SELECT count(*) FROM system.local").await.unwrap().rows[0][0],
         Some(1_i64.to_be_bytes().to_vec())
     );
+    // What tools ask to see whether anybody is there, with the node's own name and type of it.
+    let mut root = world.node.superuser().await.unwrap();
+    for text in ["SELECT now() FROM system.local", "SELECT key, system.now() AS n FROM system.local"] {
+        let (ours, theirs) = (connection.rows(text).await.unwrap(), root.rows(text).await.unwrap());
+        let named = |rows: &cqlgate_testkit::cql::Rows| {
+            rows.columns.iter().map(|column| (column.name.clone(), column.type_id)).collect::<Vec<_>>()
+        };
+        assert_eq!(named(&ours), named(&theirs), "{text}");
+        assert_eq!(ours.rows[0].last().unwrap().as_ref().map(Vec::len), Some(16));
+    }
+    assert_eq!(refusal(connection.query("SELECT now(1) FROM system.local").await).0, 0x2200);
     // Other tables of the drivers' are the node's; unknown ones are 0x2200.
     connection.rows("SELECT * FROM system_schema.tables LIMIT 1").await.unwrap();
     assert_eq!(refusal(connection.query("SELECT * FROM system_schema.scylla_tables").await).0, 0x2200);

@@ -1,4 +1,5 @@
-//! A SELECT over rows in memory: projection, aliases, `count(*)`, equality, IN, LIMIT.
+//! A SELECT over rows in memory: projection, aliases, `count(*)`, equality, IN, LIMIT; and `now()`, which tools
+//! ask of `system.local` to see whether anybody is there.
 
 use std::borrow::Cow;
 
@@ -17,6 +18,8 @@ enum Output {
     Column(usize),
     /// `count(*)`.
     Count,
+    /// `now()`.
+    Now,
 }
 
 /// One restriction of the WHERE clause: the column's value is one of these.
@@ -39,6 +42,7 @@ pub(super) struct Selected<'a> {
 
 const COUNT_TYPE: ColumnType = ColumnType::BIGINT;
 const LIMIT_TYPE: ColumnType = ColumnType::INT;
+const NOW_TYPE: ColumnType = ColumnType::TIMEUUID;
 
 impl<'a> Selected<'a> {
     pub(super) fn new(
@@ -76,6 +80,13 @@ impl<'a> Selected<'a> {
                     let (name, output) = match &selector.expr {
                         SelectorExpr::Column(name) => (name.to_string(), Output::Column(position(name)?)),
                         SelectorExpr::CountAll => ("count".to_owned(), Output::Count),
+                        SelectorExpr::Function { function, arguments }
+                            if matches!(function.keyspace.as_deref(), None | Some("system"))
+                                && function.name == "now"
+                                && arguments.clone().next().is_none() =>
+                        {
+                            ("system.now()".to_owned(), Output::Now)
+                        }
                         _ => return Err(unsupported(selector.text)),
                     };
                     if outputs.len() >= limits::LOCAL_COLUMNS {
@@ -120,6 +131,7 @@ impl<'a> Selected<'a> {
             .map(|(name, output)| match output {
                 Output::Column(column) => (name.as_str(), self.column_type(*column)),
                 Output::Count => (name.as_str(), &COUNT_TYPE),
+                Output::Now => (name.as_str(), &NOW_TYPE),
             })
             .collect()
     }
@@ -155,6 +167,7 @@ impl<'a> Selected<'a> {
             let cell = |(_, output): &(String, Output)| match output {
                 Output::Column(column) => row.get(*column).cloned().flatten(),
                 Output::Count => None,
+                Output::Now => Some(value::now().as_bytes().to_vec()),
             };
             self.outputs.iter().map(cell).collect()
         };

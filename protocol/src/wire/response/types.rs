@@ -50,6 +50,8 @@ impl ColumnType {
     pub const VARCHAR: Self = Self::Native(0x0D);
     /// `inet`.
     pub const INET: Self = Self::Native(0x10);
+    /// `timeuuid`.
+    pub const TIMEUUID: Self = Self::Native(0x0F);
 
     /// `set<..>` of this type.
     #[must_use]
