@@ -176,7 +176,7 @@ impl Parser<'_> {
             return Ok(Scope::Function { keyspace, name, arguments: arguments.into() });
         }
         loop {
-            arguments.push_str(&self.argument(&keyspace, &help)?);
+            arguments.push_str(&self.argument(&help)?);
             if arguments.len() > LONG_NAME {
                 return Err(
                     self.error(&format!("the types are longer than {LONG_NAME} characters"), "shorten them")
@@ -192,26 +192,16 @@ impl Parser<'_> {
         }
     }
 
-    /// One type in canonical form, its user types without the function's own keyspace.
-    fn argument(&mut self, keyspace: &Name, help: &str) -> Parsed<String> {
+    /// One type in canonical form, its user types without a keyspace: there is no other than the function's.
+    fn argument(&mut self, help: &str) -> Parsed<String> {
         let (first, at) = (self.next, self.at());
         let (mut text, mut depth) = (String::new(), 0_usize);
         let tokens = self.tokens;
         while let Some((token, _)) = tokens.get(self.next) {
-            let own = match token {
-                Token::Word(word) => word.eq_ignore_ascii_case(keyspace.as_str()),
-                Token::Quoted(name) => *name == keyspace.as_str(),
-                _ => false,
-            };
-            if own && self.followed_by('.') {
-                self.next += 2;
-                continue;
-            }
             match token {
                 Token::Symbol(';') => break,
                 Token::Symbol(',' | ')') if depth == 0 => break,
                 Token::Word(word) => text.push_str(word),
-                Token::Quoted(name) if is_plain(name) => text.push_str(name),
                 Token::Quoted(name) => text.push_str(&within('"', name)),
                 Token::Text(name) => text.push_str(&within('\'', name)),
                 Token::Symbol(c) => {
@@ -283,11 +273,4 @@ fn instead(permission: Permission, scope: &Scope, applicable: Permissions) -> St
 fn within(mark: char, text: &str) -> String {
     let doubled = [mark, mark].iter().collect::<String>();
     format!("{mark}{}{mark}", text.replace(mark, &doubled))
-}
-
-/// Whether quotes around a name change nothing.
-fn is_plain(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && Keyword::lookup(name.as_bytes()).is_none()
 }

@@ -68,8 +68,8 @@ fn functions_roles_and_mbeans_in_every_form() {
         ("FUNCTION \"K*\".\"f*\"()", "ALTER, DROP, AUTHORIZE, EXECUTE ON FUNCTION \"K*\".\"f*\"()"),
         // A user type is of the function's own keyspace, named or not, quoted or not.
         (
-            "FUNCTION k.f(addr, K.addr, \"k\".\"addr\", list<k.\"My\">, tuple<int,text>)",
-            "ALTER, DROP, AUTHORIZE, EXECUTE ON FUNCTION \"k\".\"f\"(addr, addr, addr, list<\"My\">, tuple<int, text>)",
+            "FUNCTION k.f(addr, K.addr, \"k\".\"addr\", list<k.\"My\">, tuple<int,text>, \"A \"\" b\", \"table\")",
+            "ALTER, DROP, AUTHORIZE, EXECUTE ON FUNCTION \"k\".\"f\"(addr, addr, addr, list<\"My\">, tuple<int, text>, \"A \"\" b\", \"table\")",
         ),
         (
             "FUNCTION k.token(vector<float, 3>)",
