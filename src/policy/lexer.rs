@@ -185,6 +185,13 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_that_begins_no_comment_stands_for_itself() {
+        let marks = |text: &str| tokens(text).iter().filter(|t| matches!(t, Token::Symbol(_))).count();
+        assert_eq!((marks("a - b"), marks("a / b"), marks("a * / b"), marks("-/a")), (1, 1, 2, 2));
+        assert_eq!(tokens("/ k"), [Token::Symbol('/'), Token::Word("k".into())]);
+    }
+
+    #[test]
     fn places_follow_every_kind_of_line_end() {
         let lexed = lex(&"f".into(), "a\r\nb\rc\n  d").unwrap_or_else(|f| panic!("{f:?}"));
         let places: Vec<_> = lexed.tokens.iter().map(|(_, at)| *at).collect();

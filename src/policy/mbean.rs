@@ -54,6 +54,8 @@ mod tests {
             ("d*:a=?", "dd:a=1", true),
             ("d:a=\"x,y\"", "d:a=\"x,y\"", true),
             ("d:a=\"x,y\"", "e:a=\"x,y\"", false),
+            ("d:a=\"x,y\",b=2", "d:b=2,a=\"x,y\"", true),
+            ("d:b=2,*", "d:a=\"x,b=2,y\"", false),
             ("d:a=1", "x", false),
             ("d:*", "d:a=*", true),
             ("d:a=?", "d:a=*", true),

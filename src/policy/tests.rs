@@ -381,9 +381,9 @@ fn the_first_need_that_fails_is_told_in_cassandras_words() {
         "User alice has no MODIFY permission on <table l.t> or any of its parents"
     );
     // A view is read by its base, but a DENY on the view stands.
-    let (needs, named) = ([need(Select, "k.t")], [need(Select, "k.v")]);
+    let (needs, named) = ([need(Select, "k.t")], [need(Select, "l.v"), need(Select, "k.v")]);
     let Decision::Refused(denial) = decide_naming(&grants, &needs, &named) else { panic!() };
-    assert_eq!(denial, Denial { need: 1, rule: Some(RuleId(1)) });
+    assert_eq!(denial, Denial { need: 2, rule: Some(RuleId(1)) });
     assert_eq!(
         denial.message("alice", needs.iter().chain(&named)),
         "User alice has no SELECT permission on <table k.v> or any of its parents"
@@ -407,6 +407,7 @@ fn a_permit_names_its_rule_and_grants_their_groups() {
     );
     let Decision::Permitted(permit) = decide(&grants, &[need(Select, "k.t")]) else { panic!() };
     assert_eq!(permit.rule(), Some(RuleId(1)), "the rule closest to the table");
+    assert!(!permit.is_observed());
     assert_eq!(grants.groups(), [Arc::from("team")]);
     assert_eq!(grants.generation(), 7);
 }
@@ -415,12 +416,46 @@ fn a_permit_names_its_rule_and_grants_their_groups() {
 fn observing_forwards_what_policy_refuses_but_not_who_is_nobody() {
     let policy = set_in(Mode::Observe, "DENY SELECT ON k.t TO EVERYONE;");
     let grants = policy.grants_for(&person("u1"), &directory());
-    let Decision::Observed(_, denial) = decide(&grants, &[need(Select, "k.t")]) else { panic!() };
-    assert_eq!(denial.rule, Some(RuleId(0)));
+    let Decision::Observed(permit, denial) = decide(&grants, &[need(Select, "k.t")]) else { panic!() };
+    assert_eq!((permit.rule(), denial.rule), (Some(RuleId(0)), Some(RuleId(0))));
+    assert!(permit.is_observed(), "what is forwarded is recorded as what policy would refuse");
     for who in ["u2", "u9"] {
         let grants = policy.grants_for(&person(who), &directory());
         assert!(matches!(decide(&grants, &[need(Select, "k.t")]), Decision::Refused(_)), "{who}");
     }
+}
+
+#[test]
+fn a_keyspace_is_reached_by_what_is_granted_in_it_and_not_denied() {
+    for (rules, reached) in [
+        ("GRANT SELECT ON ALL KEYSPACES", true),
+        ("GRANT DROP ON KEYSPACE k", true),
+        ("GRANT SELECT ON KEYSPACE l", false),
+        ("GRANT SELECT ON KEYSPACE k, DENY SELECT ON ALL KEYSPACES", false),
+        ("GRANT SELECT ON ALL TABLES IN KEYSPACE k", true),
+        ("GRANT EXECUTE ON ALL FUNCTIONS IN KEYSPACE k", true),
+        ("GRANT SELECT ON k.t", true),
+        ("GRANT SELECT ON l.t", false),
+        ("GRANT SELECT ON k.t, DENY SELECT ON k.t", false),
+        ("GRANT SELECT ON k.t, DENY SELECT ON k.u", true),
+        ("GRANT SELECT ON k.t, GRANT MODIFY ON k.t, DENY SELECT ON k.t", true),
+        // What a pattern means is not known here: only a DENY on all of it takes it away.
+        ("GRANT SELECT ON \"k*\".\"t*\"", true),
+        ("GRANT SELECT ON k.\"t*\", DENY SELECT ON k.t", true),
+        ("GRANT SELECT ON k.\"t*\", DENY SELECT ON KEYSPACE k", false),
+        ("GRANT EXECUTE ON FUNCTION k.f(int)", true),
+        ("GRANT EXECUTE ON FUNCTION k.f(int), DENY EXECUTE ON FUNCTION k.f(text)", true),
+        ("GRANT EXECUTE ON FUNCTION k.f(int), DENY EXECUTE ON FUNCTION k.\"*\"(int)", false),
+        ("GRANT EXECUTE ON FUNCTION k.\"f*\"()", true),
+        ("GRANT EXECUTE ON FUNCTION k.\"f*\"(), DENY EXECUTE ON ALL FUNCTIONS", false),
+        ("GRANT ALTER ON ROLE k", false),
+    ] {
+        let text = format!("{} TO EVERYONE;", rules.replace(", ", " TO EVERYONE; "));
+        assert_eq!(alice(&text).reaches_keyspace("k"), reached, "{rules}");
+    }
+    let grants = alice("DENY ALL ON ALL KEYSPACES TO EVERYONE;");
+    assert!(!grants.reaches_keyspace("k") && !alice("").reaches_keyspace("k"));
+    assert!(grants.reaches_keyspace("system_schema"), "Cassandra's own keyspaces are no secret");
 }
 
 #[test]
@@ -463,15 +498,47 @@ fn what_its_author_did_not_mean_is_a_warning() {
 }
 
 #[test]
+fn a_grant_is_told_to_be_useless_only_where_a_deny_takes_all_of_it() {
+    let (everyone, user) = ("EVERYONE", "USER \"alice\" OF \"acme\"");
+    for (grant, deny, useless) in [
+        (("FUNCTION k.f(int)", user), ("FUNCTION \"k*\".\"f*\"(int)", everyone), true),
+        (("FUNCTION k.f(int)", user), ("FUNCTION k.f(text)", everyone), false),
+        (("FUNCTION k.f(int)", user), ("FUNCTION k.g(int)", everyone), false),
+        (("FUNCTION k.f(int)", user), ("FUNCTION l.f(int)", everyone), false),
+        (("MBEAN 'd:a=1'", user), ("MBEAN 'd:a=1'", everyone), true),
+        (("MBEAN 'd:a=1'", user), ("MBEAN 'd:a=2'", everyone), false),
+        (("k.t", user), ("k.t", user), true),
+        (("k.t", user), ("k.t", "USER \"bob\" OF \"acme\""), false),
+        (("k.t", user), ("k.t", "GROUP \"alice\" OF \"acme\""), false),
+        (("k.t", user), ("k.t", "EVERYONE OF \"acme\""), true),
+        (("k.t", user), ("k.t", "EVERYONE OF \"beta\""), false),
+        (("k.t", everyone), ("k.t", user), false),
+    ] {
+        let policy =
+            set(&format!("GRANT ALL ON {} TO {};DENY ALL ON {} TO {};", grant.0, grant.1, deny.0, deny.1));
+        let told = texts(policy.warnings());
+        assert_eq!(
+            told.iter().any(|t| t.contains("nothing of this GRANT is left")),
+            useless,
+            "{grant:?} {deny:?}"
+        );
+    }
+}
+
+#[test]
 fn names_that_the_directory_lacks_or_has_pinned_elsewhere_are_warnings() {
     let policy = set(
         "GRANT ALL ON k.t TO GROUP \"nobody\" OF \"acme\";\nGRANT ALL ON k.t TO GROUP \"Team\" OF \"acme\";\n\
          GRANT ALL ON k.t TO USER \"alice\" OF \"acme\";\nGRANT ALL ON k.t TO USER \"gone\" OF \"acme\";\n\
-         GRANT ALL ON k.t TO GROUP \"team\" OF \"acme\";",
+         GRANT ALL ON k.t TO GROUP \"team\" OF \"acme\"; GRANT ALL ON k.t TO GROUP \"new\" OF \"acme\";",
     );
     let mut state = directory();
     pin(&mut state, PinKind::User, "gone", "u7");
-    change(&mut state, |space| space.insert_user(user("u1", "alice2", true)));
+    change(&mut state, |space| {
+        space.insert_user(user("u1", "alice2", true));
+        // It was pushed, and its name is about to be pinned.
+        space.insert_group(group("g2", "new", &[]));
+    });
     assert_eq!(
         texts(&policy.check_directory(&state)),
         [
@@ -526,7 +593,8 @@ fn the_service_account_gets_what_the_rules_grant_and_no_more() {
     let policy = set("GRANT SELECT, MODIFY ON k.t TO EVERYONE; GRANT SELECT ON KEYSPACE k TO EVERYONE;
          GRANT SELECT ON \"team_*\".t TO EVERYONE; GRANT SELECT ON k.\"a*\" TO EVERYONE;
          GRANT SELECT, AUTHORIZE ON KEYSPACE system_views TO EVERYONE; DENY DROP ON ALL KEYSPACES TO EVERYONE;
-         GRANT UNMASK ON k.t TO EVERYONE; GRANT ALL ON KEYSPACE system_auth TO EVERYONE;");
+         GRANT UNMASK ON k.t TO EVERYONE; GRANT ALL ON KEYSPACE system_auth TO EVERYONE;
+         GRANT MODIFY ON l.\"a*\" TO EVERYONE;");
     assert_eq!(
         policy.account_grants("gate\"way"),
         [
@@ -537,6 +605,7 @@ fn the_service_account_gets_what_the_rules_grant_and_no_more() {
             "GRANT AUTHORIZE ON KEYSPACE \"system_views\" TO \"gate\"\"way\";",
             "GRANT ALTER ON KEYSPACE \"system_auth\" TO \"gate\"\"way\";",
             "GRANT SELECT ON KEYSPACE \"system_auth\" TO \"gate\"\"way\";",
+            "GRANT MODIFY ON ALL TABLES IN KEYSPACE \"l\" TO \"gate\"\"way\"; -- Cassandra 4.1",
         ]
     );
 }

@@ -315,7 +315,37 @@ mod tests {
         assert!(told.has_changed().unwrap());
         assert_eq!(*told.borrow_and_update(), 2);
         assert_eq!((policies.current().generation(), policies.current().rules()), (2, 2));
+        assert_eq!(policies.generation(), 2);
         assert_eq!(policies.poll(), Reload::Unchanged);
+    }
+
+    #[test]
+    fn a_file_that_was_written_again_between_two_looks_is_looked_at_once_more() {
+        let folder = Folder::new();
+        folder.write("a.cql", GOOD);
+        let policies = open(&folder).unwrap();
+        folder.write("a.cql", &GOOD.repeat(2));
+        assert_eq!(policies.poll(), Reload::Settling);
+        // Whoever writes it may have come as far as the last time.
+        let file = fs::File::options().append(true).open(folder.0.join("a.cql")).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(policies.poll(), Reload::Settling);
+        assert_eq!(policies.poll(), Reload::Loaded(2));
+    }
+
+    #[test]
+    fn the_figures_tell_which_policy_is_in_force() {
+        let folder = Folder::new();
+        folder.write("a.cql", GOOD);
+        let policies = open(&folder).unwrap();
+        let figures = || (policies.metrics.policy_generation.get(), policies.metrics.policy_rules.get());
+        assert_eq!(figures(), (1, 1));
+        folder.write("a.cql", &GOOD.repeat(3));
+        policies.reload();
+        assert_eq!(figures(), (2, 3));
+        folder.write("a.cql", "GRNT");
+        policies.reload();
+        assert_eq!(figures(), (2, 3), "a bad policy is not in force");
     }
 
     #[test]
@@ -359,15 +389,26 @@ mod tests {
             ]
         );
         let folder = Folder::new();
-        for n in 0..=limits::POLICY_FILES {
+        for n in 0..limits::POLICY_FILES {
             folder.write(&format!("{n}.cql"), "");
         }
+        assert!(open(&folder).is_ok());
+        folder.write("more.cql", "");
         assert_eq!(texts(&open(&folder).unwrap_err()).len(), 1);
         let folder = Folder::new();
         for n in 0..=limits::POLICY_BYTES / limits::POLICY_FILE {
             fs::write(folder.0.join(format!("{n}.cql")), vec![b' '; limits::POLICY_FILE]).unwrap();
         }
         assert!(texts(&open(&folder).unwrap_err())[0].contains("4.cql:1:1: error: the policy is larger"));
+    }
+
+    #[test]
+    fn only_what_the_pattern_means_is_read() {
+        let folder = Folder::new();
+        folder.write("a.cql", GOOD);
+        folder.write(".b.cql", "an editor's copy");
+        folder.write("c.txt", "notes");
+        assert_eq!(open(&folder).unwrap().current().rules(), 1);
     }
 
     #[test]

@@ -127,6 +127,14 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_write() {
             "1:7: error: SELECT does not apply to ALL ROLES; to it apply CREATE, ALTER, DROP, AUTHORIZE, DESCRIBE",
         ),
         (
+            "GRANT EXECUTE ON ROLE r TO EVERYONE;",
+            "1:7: error: EXECUTE does not apply to ROLE \"r\"; to it apply ALTER, DROP, AUTHORIZE, DESCRIBE",
+        ),
+        (
+            "GRANT DESCRIBE ON ALL FUNCTIONS TO EVERYONE;",
+            "1:7: error: DESCRIBE does not apply to ALL FUNCTIONS; to it apply CREATE, ALTER, DROP, AUTHORIZE, EXECUTE",
+        ),
+        (
             "GRANT DESCRIBE ON KEYSPACE k TO EVERYONE;",
             "1:7: error: DESCRIBE does not apply to KEYSPACE \"k\"; DESCRIBE belongs to ROLE or ALL ROLES; DESCRIBE statements need no permission",
         ),
@@ -149,6 +157,10 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_write() {
         (
             "GRANT EXECUTE ON FUNCTION k.f(int int) TO EVERYONE;",
             "1:31: error: \"int int\" is no type; write the types of its arguments: FUNCTION k.f(int, text), or () if it has none",
+        ),
+        (
+            "GRANT EXECUTE ON FUNCTION k.f(k.k.addr) TO EVERYONE;",
+            "1:31: error: \"k . k . addr\" is no type; write the types of its arguments: FUNCTION k.f(int, text), or () if it has none",
         ),
         (
             "GRANT EXECUTE ON FUNCTION k.f(int, ) TO EVERYONE;",
@@ -195,6 +207,18 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_write() {
             "1:26: error: a * outside quotes; put the pattern in double quotes: \"team_*\"",
         ),
         (
+            "GRANT SELECT ON KEYSPACE * TO EVERYONE;",
+            "1:26: error: a * outside quotes; put a pattern in double quotes: \"team_*\"",
+        ),
+        (
+            "GRANT SELECT ON KEYSPACE 1k TO EVERYONE;",
+            "1:26: error: \"1k\" is not expected here; write the name of a keyspace; in double quotes if it needs them",
+        ),
+        (
+            "GRANT ALTER ON ROLE \"\" TO EVERYONE;",
+            "1:21: error: the name \"\" is not expected here; write the name of a role; in double quotes if it needs them",
+        ),
+        (
             "GRANT SELECT ON KEYSPACE \"my-app\" TO EVERYONE;",
             "1:26: error: a keyspace cannot be called \"my-app\"; names have letters, digits and _ (and * in a pattern)",
         ),
@@ -215,6 +239,10 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_write() {
             "1:30: error: a name without double quotes; write GROUP \"dba\": names of people are compared exactly",
         ),
         (
+            "GRANT SELECT ON k.t TO GROUP \"\";",
+            "1:30: error: the name \"\" is not expected here; write GROUP and a name in double quotes",
+        ),
+        (
             "GRANT SELECT ON k.t TO USERS WHERE 'active eq true';",
             "1:24: error: USERS WHERE is not supported yet; write TO GROUP \"name\" or TO USER \"name\"",
         ),
@@ -229,6 +257,49 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_write() {
         ("GRANT SELECT ON k.t TO EVERYONE", "1:32: error: the file ends here; end the statement with ;"),
     ] {
         assert_eq!(read(text, &["acme"]).unwrap_err(), [format!("f.cql:{expected}")], "{text}");
+    }
+}
+
+#[test]
+fn names_and_types_may_be_as_long_as_is_allowed_and_no_longer() {
+    // 4096 characters of types, or one more.
+    let types = |last: &str| format!("{}bigint, {last}", "int, ".repeat(817));
+    for (longest, too_long, message) in [
+        (
+            format!("KEYSPACE {}", "k".repeat(222)),
+            format!("KEYSPACE {}", "k".repeat(223)),
+            "a name is longer than 222 characters; shorten it",
+        ),
+        (
+            format!("k.\"{}\"", "t".repeat(222)),
+            format!("k.\"{}\"", "t".repeat(223)),
+            "a name is longer than 222 characters; shorten it",
+        ),
+        (
+            format!("ROLE {}", "r".repeat(4096)),
+            format!("ROLE {}", "r".repeat(4097)),
+            "a name is longer than 4096 characters; shorten it",
+        ),
+        (
+            format!("ROLE '{}'", "r".repeat(4096)),
+            format!("ROLE '{}'", "r".repeat(4097)),
+            "a role's name has 1 to 4096 characters; write the name of a role",
+        ),
+        (
+            format!("MBEAN '{}'", "m:".repeat(2048)),
+            format!("MBEAN '{}:'", "m:".repeat(2048)),
+            "this is no name of an MBean; write it as JMX does: 'org.apache.cassandra.db:type=Tables,*', or write ALL MBEANS",
+        ),
+        (
+            format!("FUNCTION k.f({})", types("int")),
+            format!("FUNCTION k.f({})", types("text")),
+            "the types are longer than 4096 characters; shorten them",
+        ),
+    ] {
+        let read = |on: &str| read(&format!("GRANT ALL ON {on} TO EVERYONE;"), &["acme"]);
+        assert!(read(&longest).is_ok(), "{longest}");
+        let findings = read(&too_long).unwrap_err();
+        assert!(findings.len() == 1 && findings[0].ends_with(&format!(" error: {message}")), "{findings:?}");
     }
 }
 
