@@ -1,7 +1,9 @@
 //! The permits that a session holds for its prepared statements: the fast lane of EXECUTE.
 //!
 //! In: an id, and what is in force now. Out: the permit that was given under just that, or none; then the
-//! statement is judged anew. Nothing is ever invalidated: what was given under another [`Stamp`] does not count.
+//! statement is judged anew. Nobody has to be told when directory, policy or schema move: what was given under
+//! another [`Stamp`] does not count. Only what an id means is not in the stamp, so whoever gives it a meaning
+//! forgets what was held.
 
 use std::collections::HashMap;
 

@@ -174,6 +174,11 @@ pub fn hostile(size: usize) -> Vec<(&'static str, String)> {
         ("children", behind("BEGIN BATCH ", "DELETE FROM t WHERE k = 1;")),
         ("semicolons", behind("SELECT a FROM t", ";")),
         ("dots", behind("SELECT a", ".a")),
+        ("assignments", behind("UPDATE t SET \"a\" = 1", ", \"b\" += 1")),
+        (
+            "assignments behind a literal",
+            behind(&format!("UPDATE t SET \"a\" = '{}'", "x".repeat(size / 2)), ", \"b\" += 1"),
+        ),
         ("maps", behind("INSERT INTO t (a) VALUES ({1:1", ",1:1")),
     ]
 }

@@ -21,6 +21,7 @@ mod reading;
 mod releases;
 mod table;
 mod texts;
+mod words;
 
 use cqlgate_protocol::cql::{Resource, canonical_type};
 use serde_json::Value;

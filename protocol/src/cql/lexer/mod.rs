@@ -84,9 +84,9 @@ const fn single() -> [Option<Symbol>; 256] {
 fn uncommon(bytes: &[u8], start: usize) -> Result<Token, usize> {
     let rest = bytes.get(start..).unwrap_or_default();
     let comment = match rest {
-        // Either line end ends the comment, and there must be one.
+        // Either line end ends the comment, and there must be one; it is a blank itself.
         [b'-', b'-', body @ ..] | [b'/', b'/', body @ ..] => {
-            body.iter().position(|&b| b == b'\n' || b == b'\r').map(|length| 2 + length + 1)
+            body.iter().position(|&b| b == b'\n' || b == b'\r').map(|length| 2 + length)
         }
         [b'/', b'*', body @ ..] => body.windows(2).position(|two| two == b"*/").map(|length| 2 + length + 2),
         _ => {
@@ -285,6 +285,8 @@ mod tests {
             ("-1", "Integer"),
             ("1.", "Float"),
             ("1.5e5", "Float"),
+            ("12.345", "Float"),
+            ("123.25e-12", "Float"),
             ("1e+5", "Float"),
             ("1.e5", "Float"),
             ("1e345678", "Float"),
@@ -303,6 +305,20 @@ mod tests {
             ("P2012-01-01T00:00:00", "Duration"),
             ("P1YT", "Ident"),
             ("PT", "Ident"),
+            ("PW", "Ident"),
+            ("PY", "Ident"),
+            ("PTH", "Ident"),
+            ("PT1Y", "Ident"),
+            ("PT1", "Ident"),
+            ("PT1M", "Duration"),
+            ("PT1S", "Duration"),
+            ("PT1H1S", "Duration"),
+            ("-P2012-01-01T00:00:00", "Duration"),
+            ("faced", "Ident"),
+            ("fabcd", "Ident"),
+            ("tree", "Ident"),
+            ("exprs", "Ident"),
+            ("deadbeef", "Ident"),
             ("12345678", "Integer"),
             ("550e8400-e29b-41d4-a716-446655440000", "Uuid"),
             ("abcdefab-abcd-abcd-abcd-abcdefabcdef", "Uuid"),
@@ -360,10 +376,50 @@ mod tests {
             ("a-k", vec!["a", "-", "k"]),
             ("n-=1", vec!["n", "-=", "1"]),
             ("expr(a", vec!["expr(", "a"]),
+            ("fabcd ab-1", vec!["fabcd", "ab", "-1"]),
+            ("notahexa-1", vec!["notahexa", "-1"]),
+            ("k -- c\n,", vec!["k", ","]),
             ("EXPR(", vec!["EXPR", "("]),
             ("a/**/b", vec!["a", "b"]),
         ] {
             assert_eq!(tokens(text).iter().map(|t| t.1).collect::<Vec<_>>(), parts, "{text}");
+        }
+    }
+
+    #[test]
+    fn where_no_token_is_the_character_that_is_to_blame_is_known() {
+        use Bad::{Character, Unterminated};
+        for (text, why, end) in [
+            ("$x", Character, 1),
+            ("$", Character, 1),
+            ("$$x", Unterminated, 3),
+            ("!x", Character, 1),
+            ("#", Character, 0),
+            ("-inf ", Character, 4),
+            ("-nx", Character, 2),
+            ("-P1y", Character, 4),
+            ("-P2012-x", Character, 7),
+            ("P2012-x", Character, 6),
+            ("abcdefab-a", Character, 10),
+            ("1\u{b5}x", Character, 3),
+            ("1\u{b5}", Character, 3),
+            ("1.5e+", Character, 5),
+            ("12345678-12", Character, 11),
+            ("'x", Unterminated, 2),
+            ("/* x", Unterminated, 4),
+            ("-- x", Unterminated, 4),
+        ] {
+            for before in ["", " ", "\t\n  "] {
+                let token = next_token(&format!("{before}{text}"), 0);
+                let expected =
+                    Token { kind: TokenKind::Bad(why), start: before.len(), end: before.len() + end };
+                assert_eq!(token, expected, "{before:?}{text}");
+            }
+        }
+        for text in ["550e8400-e29b-41d4-a716-446655440000", "P2012-01-01T00:00:00", "P1Y", "expr(", "false"]
+        {
+            let token = next_token(&format!("  {text} "), 0);
+            assert_eq!((token.start, token.end), (2, 2 + text.len()), "{text}: {token:?}");
         }
     }
 

@@ -89,13 +89,13 @@ fn exponent(rest: &[u8]) -> Run {
     Run { alive: 1 + sign + count, whole: count > 0 }
 }
 
-/// `1h30m`: digits and a unit, as often as there are digits.
+/// `1h30m`: digits, which it starts with, and a unit, as often as there are digits.
 fn duration(rest: &[u8]) -> Run {
     let mut position = 0;
     loop {
         let count = digits(rest.get(position..).unwrap_or_default());
         if count == 0 {
-            return Run { alive: position, whole: position > 0 };
+            return Run { alive: position, whole: true };
         }
         position += count;
         let mut unit = [0_u8; 3];

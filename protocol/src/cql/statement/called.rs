@@ -51,3 +51,31 @@ impl<'a> CalledFunctions<'_, 'a> {
         kept.is_some_and(|kept| kept.iter().all(|at| read(at).is_some_and(|function| holds(&function))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::super::{Statement, parse};
+    use super::*;
+
+    #[test]
+    fn the_first_calls_are_read_again_where_they_stand() {
+        let called = |text: &str| {
+            let Ok(Statement::Select(select)) = parse(text, &Limits::default()) else { panic!("{text}") };
+            let seen = RefCell::new(Vec::new());
+            let all = select.calls.functions(text, Release::V5_0).all(|function| {
+                seen.borrow_mut().push(function.name.to_string());
+                true
+            });
+            (all, seen.into_inner())
+        };
+        assert_eq!(called("SELECT a FROM t"), (true, vec![]));
+        assert_eq!(
+            called("SELECT now(), k.F(g(1)) FROM t"),
+            (true, vec!["now".to_owned(), "f".into(), "g".into()])
+        );
+        let many = format!("SELECT {} FROM t", ["f(1)"; Calls::KEPT + 1].join(", "));
+        assert!(!called(&many).0, "of what is not kept nothing holds");
+    }
+}

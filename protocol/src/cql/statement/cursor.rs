@@ -19,6 +19,9 @@ use crate::cql::lexer::{Symbol, TokenKind, scan};
 /// So long may a text be that a place in it is kept in four bytes.
 pub(super) const LONGEST_TEXT: usize = u32::MAX as usize - 1;
 
+/// A level is kept in a byte.
+pub(super) const MOST_LEVELS: usize = u8::MAX as usize;
+
 /// So many tokens are kept: the grammar looks a few tokens ahead and then goes there. A power of two.
 const KEPT: usize = 16;
 
@@ -54,15 +57,20 @@ pub(crate) struct Context<'a> {
     called: Cell<usize>,
     /// Tokens that were cut, one behind the other; a cursor knows the place of its own.
     kept: [Cell<Cut>; KEPT],
+    /// How far the text was cut. Who goes back behind that does not need runs: the tokens were there once.
+    frontier: Cell<u32>,
     /// Steps from token to token: the measure of work.
     #[cfg(test)]
     pub(crate) steps: Cell<u64>,
+    /// Tokens cut, some of them more than once, and the bytes that were looked at for them.
+    #[cfg(test)]
+    pub(crate) cuts: Cell<(u64, usize)>,
 }
 
 impl<'a> Context<'a> {
     /// For a text of at most [`LONGEST_TEXT`] bytes.
     pub(crate) fn new(text: &'a str, limits: Limits) -> Self {
-        // None is longer: what a client sends is measured before it is read.
+        // None is longer: what a client sends is measured before it is read, and no type of a schema is so long.
         let text = if text.len() > LONGEST_TEXT { "" } else { text };
         Self {
             text,
@@ -72,8 +80,11 @@ impl<'a> Context<'a> {
             tree: None,
             called: Cell::new(0),
             kept: [const { Cell::new(Cut::NOTHING) }; KEPT],
+            frontier: Cell::new(0),
             #[cfg(test)]
             steps: Cell::new(0),
+            #[cfg(test)]
+            cuts: Cell::new((0, 0)),
         }
     }
 
@@ -102,10 +113,16 @@ impl<'a> Context<'a> {
     #[inline(never)]
     fn cut(&self, from: u32, place: u8) -> Cut {
         let (most, bytes) = CUT_AT_ONCE;
+        let most = if from < self.frontier.get() { 1 } else { most };
         let (text, mut next) = (self.text.as_bytes(), from as usize);
         let last = next + bytes;
         for place in (usize::from(place)..).take(most) {
             let token = scan(text, next);
+            #[cfg(test)]
+            {
+                let (cuts, looked) = self.cuts.get();
+                self.cuts.set((cuts + 1, looked + token.end - next));
+            }
             // What is no keyword yet in the cluster's release is a plain word there.
             let kind = match token.kind {
                 TokenKind::Keyword(keyword) if keyword.since() > self.limits.release => TokenKind::Ident,
@@ -121,6 +138,7 @@ impl<'a> Context<'a> {
                 break;
             }
         }
+        self.frontier.set(self.frontier.get().max(narrow(next)));
         self.kept.get(usize::from(place) % KEPT).map_or(Cut::NOTHING, Cell::get)
     }
 }
@@ -145,6 +163,8 @@ pub(crate) struct Cursor<'a, 'c> {
     levels: Levels,
     kind: TokenKind,
 }
+
+const _: () = assert!(size_of::<Cursor<'_, '_>>() == 32, "half a cache line");
 
 /// Two numbers in a word.
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +198,7 @@ enum Level {
     Value = 8,
     /// Levels of the selector that this place is in.
     Selector = 16,
-    /// Operators of the value that this place is in.
+    /// Operators of the value that this place is in, or behind.
     Operators = 24,
 }
 
@@ -307,11 +327,6 @@ impl<'a: 'c, 'c> Cursor<'a, 'c> {
         self.end.one() as usize
     }
 
-    /// How many bytes the token has.
-    pub(crate) fn len(&self) -> u32 {
-        self.end.one().saturating_sub(self.start.other())
-    }
-
     /// Where the token before it ended.
     pub(crate) fn previous_end(&self) -> usize {
         self.start.one() as usize
@@ -386,6 +401,7 @@ impl<'a: 'c, 'c> Cursor<'a, 'c> {
     }
 
     fn within(self, level: Level, limit: LimitKind, bound: usize) -> Result<Self, nom::Err<Fail>> {
+        let bound = bound.min(MOST_LEVELS);
         match self.levels.one_more(level, bound) {
             Some(levels) => Ok(Self { levels, ..self }),
             None => Err(self.exceeds(limit, bound)),
@@ -395,12 +411,6 @@ impl<'a: 'c, 'c> Cursor<'a, 'c> {
     /// At the same place, where a value of its own begins.
     pub(crate) fn without_operators(self) -> Self {
         Self { levels: self.levels.with(Level::Operators, 0), ..self }
-    }
-
-    /// At the same place, in the value that `outer` is in.
-    pub(crate) fn in_value_of(self, outer: &Self) -> Self {
-        let operators = outer.levels.get(Level::Operators);
-        Self { levels: self.levels.with(Level::Operators, operators), ..self }
     }
 
     /// Behind one more bind marker.
@@ -498,6 +508,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn tokens_are_cut_in_runs_that_end_with_the_text_and_behind_long_ones() {
+        let cuts = |text: &str, steps| {
+            let context = Context::new(text, Limits::default());
+            (0..steps).fold(Cursor::new(&context, 0, 0), |cursor, _| cursor.next());
+            context.cuts.get().0
+        };
+        let (most, bytes) = CUT_AT_ONCE;
+        let most = most as u64;
+        assert_eq!(cuts("a b c", 0), 4, "the end is a token, too, and the last");
+        assert_eq!(cuts("a ' b c", 0), 2, "nothing stands behind what is none");
+        let words = "a ".repeat(100);
+        assert_eq!(cuts(&words, 0), most);
+        assert_eq!(cuts(&words, CUT_AT_ONCE.0 - 1), most);
+        assert_eq!(cuts(&words, CUT_AT_ONCE.0), 2 * most);
+        let long = |bytes: usize| format!("'{}' ", "x".repeat(bytes - 2)).repeat(30);
+        assert_eq!(cuts(&long(bytes), 0), 2, "one is not beyond the bound");
+        assert_eq!(cuts(&long(bytes + 1), 0), 1);
+        assert_eq!(cuts(&long(bytes + 1), 4), 5, "wherever a run begins");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::cql::keyword::Release;
 
-/// Bounds of what is parsed; exceeding one is an error of its own, [`super::ParseError::Limit`].
+/// Bounds of what is parsed; exceeding one is an error of its own, [`super::ParseError::Limit`]. Levels and operators
+/// are counted up to 255, and no text of 4 GiB is read, whatever stands here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The release of the cluster that reads the text after us: it decides what is a keyword.
@@ -51,7 +52,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Limits that nothing exceeds, to read again what was read within limits on a release.
+    /// Limits that nothing exceeds that was within others, to read again what was read within limits on a release.
     pub(crate) const fn unlimited(release: Release) -> Self {
         Self {
             release,

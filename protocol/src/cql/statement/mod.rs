@@ -250,10 +250,13 @@ mod tests {
     use super::*;
     use crate::cql::lexer::next_token;
 
-    /// Tokens that the grammar had cut for a text, and how many the text has.
+    /// Steps that the grammar took in a text, and how many tokens the text has. Fails if bytes are looked at too
+    /// often to cut them.
     fn work(text: &str) -> (u64, u64) {
         let context = Context::new(text, Limits { batch_children: usize::MAX, ..Limits::default() });
         let _ = run(&context);
+        let (_, looked) = context.cuts.get();
+        assert!(looked <= CUTS * text.len(), "{looked} bytes cut of {}: {text:.100}", text.len());
         let (mut tokens, mut position) = (1, 0);
         loop {
             let token = next_token(text, position);
@@ -267,6 +270,14 @@ mod tests {
 
     /// No text makes the grammar look at a token more often than this.
     const LOOKS: u64 = 24;
+
+    /// No text is cut more often than this.
+    const CUTS: usize = 8;
+
+    /// An assignment to a quoted column, long where `what` has an `x`, and more behind it.
+    fn quoted_behind(what: &str) -> String {
+        format!("UPDATE t SET \"a\"{}, ", what.replace('x', &"x".repeat(100_000)))
+    }
 
     #[test]
     fn work_is_linear_in_the_text() {
@@ -293,6 +304,12 @@ mod tests {
             ("GRANT SELECT", ",SELECT PERMISSION", " ON t TO r"),
             ("SELECT ", "((((((((((a)))))))))),", "a FROM t"),
             ("SELECT ", "(a)[(a)[(a)[(a)[(a)[1]]]]],", "a FROM t"),
+            ("UPDATE t SET ", "\"b\"+=1,", "z=1 WHERE k=1"),
+            ("UPDATE t SET ", "\"b\".\"c\"=1,", "z=1 WHERE k=1"),
+            (&quoted_behind("= 'x'"), "\"b\"+=1,", "z=1 WHERE k=1"),
+            (&quoted_behind("/* x */ = 1"), "\"b\"+=1,", "z=1 WHERE k=1"),
+            (&quoted_behind(".f = 'x'"), "\"a\".g=1,", "z=1 WHERE k=1"),
+            (&quoted_behind("= 'x'"), "b=b+1,", "z=1 WHERE k=1"),
         ] {
             let text = format!("{head}{}{tail}", repeated.repeat(many));
             let (steps, tokens) = work(&text);
@@ -333,10 +350,10 @@ mod tests {
 
         #[test]
         fn what_is_plain_is_read_as_everything_is(parts in proptest::collection::vec(proptest::sample::select(vec![
-            "a", "\"B\"", "\"\"", "b", "1", "-3", "2.5", "'x'", "?", ":n", "null", "true", "f(a)", "k.f(1)", "(int)1", "(a)",
+            "a", "\"B\"", "\"a\"", "\"\"", "b", "1", "-3", "2.5", "'x'", "?", ":n", "null", "true", "f(a)", "k.f(1)", "(int)1", "(a)",
             "[1]", "{1,'x'}", "{a:?}", ", ", ", ", ", ", " = ", " = ", " AND ", " AND ", " + ", " - ", ".", " IN ", "(",
             ")", " > ", " AS ", "count(*)", "json", "exists", " IF ", " USING TTL 1 ", " WHERE ", " LIMIT ",
-        ]), 1..12), form in 0..6_usize) {
+        ]), 1..24), form in 0..6_usize) {
             let middle = parts.concat();
             let text = match form {
                 0 => format!("SELECT {middle} FROM k.t"),
@@ -348,6 +365,66 @@ mod tests {
             };
             let [plain, all] = read_twice(&text);
             prop_assert_eq!(plain, all, "{}", text);
+        }
+    }
+
+    #[test]
+    fn what_is_plain_is_read_with_few_looks_and_each_token_is_cut_once() {
+        for (text, looks) in [
+            (
+                "SELECT id, customer, placed, total FROM shop.orders WHERE id = ? AND placed > 'x' LIMIT 500",
+                25,
+            ),
+            ("INSERT INTO shop.orders (id, placed, customer, total) VALUES (?, ?, ?, 17)", 27),
+            ("UPDATE shop.orders SET customer = ?, total = 1700, note = 'fine' WHERE id = 9 IF c = 1", 25),
+            ("DELETE customer, total, note FROM shop.orders WHERE id = ? AND placed = ?", 20),
+            ("SELECT a FROM t WHERE k IN (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)", 33),
+        ] {
+            let context = Context::new(text, Limits::default());
+            run(&context).unwrap();
+            let mut tokens = 1;
+            let mut position = next_token(text, 0).end;
+            while position < text.len() {
+                position = next_token(text, position).end;
+                tokens += 1;
+            }
+            // One more for the end.
+            assert_eq!(context.cuts.get().0, tokens + 1, "{text}");
+            assert_eq!(context.steps.get(), looks, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_has_as_many_bytes_and_calls_as_the_limits_say() {
+        let text = "SELECT f(a), g(h(b)) FROM t";
+        let with = |bytes, calls| {
+            parse(text, &Limits { text: bytes, calls, ..Limits::default() })
+                .map_err(|error| error.to_string())
+        };
+        assert!(with(text.len(), 3).is_ok());
+        assert_eq!(with(text.len() - 1, 3).unwrap_err(), "cqlgate reads no more than 26 bytes of text");
+        assert_eq!(with(100, 2).unwrap_err(), "cqlgate reads no more than 2 function calls in one text");
+    }
+
+    #[test]
+    fn operators_are_counted_in_each_value_by_itself() {
+        let sum = |operators: usize| format!("1{}", "+1".repeat(operators));
+        let limit = Limits::default().value_operators;
+        let each = sum(limit);
+        assert!(
+            parse(&format!("SELECT a FROM t WHERE a = {each} AND b = {each}"), &Limits::default()).is_ok()
+        );
+        assert!(
+            parse(&format!("UPDATE t SET a = {each}, b = {each} WHERE k = 1"), &Limits::default()).is_ok()
+        );
+        for text in [
+            format!("SELECT a FROM t WHERE a = 1 AND b = {}", sum(limit + 1)),
+            format!("UPDATE t SET a = f({each}) + 1 WHERE k = 1"),
+        ] {
+            assert!(matches!(
+                parse(&text, &Limits::default()),
+                Err(ParseError::Limit { limit: LimitKind::ValueOperators, .. })
+            ));
         }
     }
 

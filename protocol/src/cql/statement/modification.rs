@@ -8,9 +8,7 @@ use smallvec::SmallVec;
 
 use super::called::Calls;
 use super::cursor::{Cursor, Parsed};
-use super::names::{
-    TableName, any_column, any_name, column_node, field_name, is_name, name, same_name, starts_call, table,
-};
+use super::names::{TableName, any_column, column_node, field_name, is_name, same_name, starts_call, table};
 use super::parsers::{and_list, behind_plain_items, comma_list, keyword, symbol};
 use super::relation::{columns, conditions, element, used, where_clause};
 use super::term::{integer, is_plain, marker, string_literal, value_node, value_nodes};
@@ -79,8 +77,8 @@ pub(crate) fn update<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Modifi
 
 pub(crate) fn delete<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Modification<'a>> {
     let (rest, ()) = keyword(Keyword::Delete)(input)?;
-    let (rest, _) = if rest.is(Keyword::From) {
-        (rest, 0)
+    let (rest, ()) = if rest.is(Keyword::From) {
+        (rest, ())
     } else {
         cut(comma_list(deletion)).parse(behind_plain_items(rest, is_name))?
     };
@@ -98,8 +96,9 @@ pub(crate) fn delete<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Modifi
 
 /// `IF NOT EXISTS`: true.
 fn if_not_exists<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, bool> {
-    let words = (keyword(Keyword::If), keyword(Keyword::Not), keyword(Keyword::Exists));
-    let (rest, _) = { words }.parse(input)?;
+    let (rest, ()) = keyword(Keyword::If)(input)?;
+    let (rest, ()) = keyword(Keyword::Not)(rest)?;
+    let (rest, ()) = keyword(Keyword::Exists)(rest)?;
     rest.draft(|row| row.if_exists = true);
     Ok((rest, true))
 }
@@ -118,7 +117,7 @@ fn where_and_if<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, bool> {
 pub(crate) fn using<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     let option =
         |input| pair(alt((keyword(Keyword::Timestamp), keyword(Keyword::Ttl))), integer).parse(input);
-    preceded(keyword(Keyword::Using), cut(and_list(option))).map(drop).parse(input)
+    preceded(keyword(Keyword::Using), cut(and_list(option))).parse(input)
 }
 
 /// What a DELETE removes of a row: a column, an element, a field.
@@ -145,22 +144,21 @@ fn deletion<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 }
 
 /// How an assignment changes its column; Cassandra refuses some pairs of them as it parses.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Change {
+#[derive(Clone, Copy)]
+enum Change<'a, 'c> {
     /// The whole column: goes with no other change of it.
     Whole,
-    /// A field of a user type: goes with other fields.
-    Field,
+    /// A field of a user type, which is named there: goes with other fields.
+    Field(Cursor<'a, 'c>),
     /// Elements: go with each other.
     Part,
 }
 
-/// An assignment that was read: its column and field stand there.
+/// An assignment that was read: its column is named there.
 #[derive(Clone, Copy)]
 struct Assigned<'a, 'c> {
     column: Cursor<'a, 'c>,
-    field: Option<Cursor<'a, 'c>>,
-    change: Change,
+    change: Change<'a, 'c>,
 }
 
 impl<'a: 'c, 'c> Assigned<'a, 'c> {
@@ -170,10 +168,7 @@ impl<'a: 'c, 'c> Assigned<'a, 'c> {
         }
         match (self.change, later.change) {
             (Change::Whole, _) | (_, Change::Whole) => false,
-            (Change::Field, Change::Field) => match (&self.field, &later.field) {
-                (Some(one), Some(other)) => !same_name(one, other),
-                _ => false,
-            },
+            (Change::Field(one), Change::Field(other)) => !same_name(&one, &other),
             _ => true,
         }
     }
@@ -215,7 +210,7 @@ fn plain_assignment<'a: 'c, 'c>(column: Cursor<'a, 'c>) -> Option<(Cursor<'a, 'c
         return None;
     }
     let rest = if value.at(Symbol::Question) { rest.behind_marker() } else { rest };
-    Some((rest, Assigned { column, field: None, change: Change::Whole }))
+    Some((rest, Assigned { column, change: Change::Whole }))
 }
 
 fn assignment<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Assigned<'a, 'c>> {
@@ -232,21 +227,24 @@ fn assignment<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Assigned<'a, 
             preceded(symbol(Symbol::Equal), value_node).map(|node| (Change::Part, node)).parse(rest)?
         }
         TokenKind::Symbol(Symbol::Dot) => {
-            field = Some(rest.next());
-            let (rest, ()) = any_name(rest.next())?;
-            preceded(symbol(Symbol::Equal), value_node).map(|node| (Change::Field, node)).parse(rest)?
+            let named = rest.next();
+            let (rest, found) = field_name(named)?;
+            field = found;
+            preceded(symbol(Symbol::Equal), value_node)
+                .map(|node| (Change::Field(named), node))
+                .parse(rest)?
         }
         _ => return rest.fail(),
     };
-    input.draft(|row| {
-        let field = field.and_then(|field| name(field).ok()).map(|(_, name)| name);
-        row.uses.push(Use { place: Place::Set, columns, key, field, values });
-    });
-    Ok((rest, Assigned { column: input, field, change }))
+    input.draft(|row| row.uses.push(Use { place: Place::Set, columns, key, field, values }));
+    Ok((rest, Assigned { column: input, change }))
 }
 
 /// Behind `column =`: a value, a value + the column, the column + or - a value. Returns the value's node.
-fn whole<'a: 'c, 'c>(input: Cursor<'a, 'c>, target: &Cursor<'a, 'c>) -> Parsed<'a, 'c, (Change, NodeId)> {
+fn whole<'a: 'c, 'c>(
+    input: Cursor<'a, 'c>,
+    target: &Cursor<'a, 'c>,
+) -> Parsed<'a, 'c, (Change<'a, 'c>, NodeId)> {
     let same = |at: &Cursor<'a, 'c>| {
         if same_name(at, target) {
             Ok(())

@@ -92,17 +92,26 @@ pub(crate) fn any_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()
     if input.kind() == TokenKind::EmptyQuoted { Ok((input.next(), ())) } else { any_name(input) }
 }
 
-/// Whether the tokens at two places are one name, of columns that exist or of fields.
-pub(crate) fn same_name<'a: 'c, 'c>(one: &Cursor<'a, 'c>, other: &Cursor<'a, 'c>) -> bool {
+/// Whether the tokens at two places are one name, of columns that exist or of fields. Only the tokens are looked
+/// at: they may stand far behind, where a step would cut anew what was read long ago.
+pub(crate) fn same_name(one: &Cursor<'_, '_>, other: &Cursor<'_, '_>) -> bool {
     let is_quoted =
         |place: &Cursor<'_, '_>| matches!(place.kind(), TokenKind::Quoted | TokenKind::EmptyQuoted);
-    if !is_quoted(one) && !is_quoted(other) {
-        return one.len() == other.len() && one.slice().eq_ignore_ascii_case(other.slice());
+    let (a, b) = (one.slice(), other.slice());
+    match (is_quoted(one), is_quoted(other)) {
+        // A name is quoted in one way only.
+        (true, true) => a == b,
+        (false, false) => a.eq_ignore_ascii_case(b),
+        (true, false) => is_word(a, b),
+        (false, true) => is_word(b, a),
     }
-    match (column(*one), column(*other)) {
-        (Ok((_, one)), Ok((_, other))) => one == other,
-        _ => false,
-    }
+}
+
+/// Whether a quoted token is the name that a word is.
+fn is_word(quoted: &str, word: &str) -> bool {
+    let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
+    inner.len() == word.len()
+        && inner.bytes().zip(word.bytes()).all(|(inner, word)| inner == word.to_ascii_lowercase())
 }
 
 fn not_bound<'a: 'c, 'c>(input: Cursor<'a, 'c>, words: &'static str) -> Parsed<'a, 'c, ()> {

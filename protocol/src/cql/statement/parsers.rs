@@ -49,7 +49,7 @@ pub(crate) fn token<'a: 'c, 'c>(
 /// One item, and more behind commas; nothing is kept.
 pub(crate) fn comma_list<'a: 'c, 'c, O>(
     item: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, O>,
-) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, usize> {
+) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     repeated(move |input: Cursor<'a, 'c>| input.at(Symbol::Comma), item)
 }
 
@@ -106,23 +106,20 @@ pub(crate) fn behind_plain_items<'a: 'c, 'c>(
 /// One item, and more behind AND; nothing is kept.
 pub(crate) fn and_list<'a: 'c, 'c, O>(
     item: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, O>,
-) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, usize> {
+) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     repeated(move |input: Cursor<'a, 'c>| input.is(Keyword::And), item)
 }
 
-/// One item, and more behind tokens that separate; returns how many. An item must follow a separator.
+/// One item, and more behind tokens that separate. An item must follow a separator.
 fn repeated<'a: 'c, 'c, O>(
     separates: impl Fn(Cursor<'a, 'c>) -> bool,
     item: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, O>,
-) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, usize> {
+) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     move |input| {
         let (mut rest, _) = item(input)?;
-        let mut count = 1;
         while separates(rest) {
-            let (behind, _) = cut(&item).parse(rest.next())?;
-            rest = behind;
-            count += 1;
+            rest = cut(&item).parse(rest.next())?.0;
         }
-        Ok((rest, count))
+        Ok((rest, ()))
     }
 }

@@ -172,7 +172,7 @@ fn resource<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, NamedResource<'
     let in_keyspace =
         |input| preceded((keyword(Keyword::In), keyword(Keyword::Keyspace)), keyspace).parse(input);
     let (rest, resource) = match (input.kind(), next.kind()) {
-        (TokenKind::Keyword(Keyword::All), TokenKind::Keyword(what)) if what != Keyword::To => match what {
+        (TokenKind::Keyword(Keyword::All), TokenKind::Keyword(what)) => match what {
             Keyword::Keyspaces => (next.next(), Resource::AllKeyspaces),
             Keyword::ColumnFamilies if input.knows(Release::V4_1) => {
                 in_keyspace.map(Resource::AllTables).parse(next.next())?

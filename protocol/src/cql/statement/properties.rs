@@ -44,7 +44,7 @@ pub(crate) fn and_properties<'a: 'c, 'c>(
             }
             Ok((rest, ()))
         };
-        and_list(unseen).map(drop).parse(input)
+        and_list(unseen)(input)
     }
 }
 

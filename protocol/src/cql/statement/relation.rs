@@ -97,16 +97,20 @@ impl<'a> Iterator for Restrictions<'a> {
 
 /// Relations joined by AND.
 pub(crate) fn where_clause<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    and_list(|input| match behind_plain_comparison(&input) {
-        Some(rest) => Ok((rest, ())),
-        None => relation_or_index.map(drop).parse(input),
-    })
-    .map(drop)
-    .parse(input)
+    and_list(plain_or(|input| relation_or_index.map(drop).parse(input)))(input)
 }
 
-/// Behind `column = value` and nothing around them, if nothing is recorded: what most relations and conditions
-/// are.
+/// What most relations and conditions are, without a parser; anything else with one.
+fn plain_or<'a: 'c, 'c>(
+    parser: impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, ()>,
+) -> impl Fn(Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
+    move |input| match behind_plain_comparison(&input) {
+        Some(rest) => Ok((rest, ())),
+        None => parser(input),
+    }
+}
+
+/// Behind a column compared with a value and nothing around them, if nothing is recorded.
 fn behind_plain_comparison<'a: 'c, 'c>(column: &Cursor<'a, 'c>) -> Option<Cursor<'a, 'c>> {
     if column.context.records() || !is_name(column.kind()) {
         return None;
@@ -255,12 +259,7 @@ pub(crate) fn conditions<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()
         input.draft(|row| row.if_exists = true);
         return Ok((input.next(), ()));
     }
-    and_list(|input| match behind_plain_comparison(&input) {
-        Some(rest) => Ok((rest, ())),
-        None => condition(input),
-    })
-    .map(drop)
-    .parse(input)
+    and_list(plain_or(condition))(input)
 }
 
 fn continues_condition(input: &Cursor<'_, '_>) -> bool {

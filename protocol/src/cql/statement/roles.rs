@@ -168,7 +168,7 @@ fn options<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, RoleOptions> {
         given.set(all);
         Ok((rest, ()))
     };
-    let (rest, _) = and_list(option)(input)?;
+    let (rest, ()) = and_list(option)(input)?;
     Ok((rest, given.get()))
 }
 

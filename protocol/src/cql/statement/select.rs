@@ -184,18 +184,13 @@ fn distinct_clause<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Clause> 
 
 /// Whether a word that could be a modifier or a column is the modifier, by what follows it.
 fn modifies(next: &Cursor<'_, '_>) -> bool {
-    match next.kind() {
-        TokenKind::Keyword(Keyword::From)
-        | TokenKind::Symbol(Symbol::Comma | Symbol::Dot | Symbol::Plus | Symbol::Slash | Symbol::Percent) => {
-            false
-        }
-        // `json AS x FROM` is a column with an alias, `JSON as FROM` a column called `as`.
-        TokenKind::Keyword(Keyword::As) => {
-            let behind = next.next().next();
-            !(is_name(next.next().kind()) && (behind.is(Keyword::From) || behind.at(Symbol::Comma)))
-        }
-        _ => true,
-    }
+    // `json AS x FROM` is a column with an alias, `JSON as FROM` a column called `as`. Where no selection follows
+    // at all, the word is a column: reading it fails at once.
+    let behind = next.next().next();
+    let has_alias = next.is(Keyword::As)
+        && is_name(next.next().kind())
+        && (behind.is(Keyword::From) || behind.at(Symbol::Comma));
+    !has_alias
 }
 
 /// What rows are grouped by: columns alone before 4.1.

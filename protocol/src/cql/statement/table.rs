@@ -51,7 +51,7 @@ fn column_or_key<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 /// `PRIMARY KEY ((a, b), c)`.
 pub(crate) fn primary_key<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     let composite = delimited(symbol(Symbol::ParenOpen), comma_list(any_name), symbol(Symbol::ParenClose));
-    let partition = alt((any_name, composite.map(std::mem::drop)));
+    let partition = alt((any_name, composite));
     let clustering = behind_commas(any_name);
     let inside =
         delimited(symbol(Symbol::ParenOpen), pair(partition, clustering), symbol(Symbol::ParenClose));
@@ -82,9 +82,7 @@ pub(crate) fn table_property<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c
 
 fn ordered_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     let order = |input| pair(any_name, alt((keyword(Keyword::Asc), keyword(Keyword::Desc)))).parse(input);
-    delimited(symbol(Symbol::ParenOpen), comma_list(order), symbol(Symbol::ParenClose))
-        .map(std::mem::drop)
-        .parse(input)
+    delimited(symbol(Symbol::ParenOpen), comma_list(order), symbol(Symbol::ParenClose)).parse(input)
 }
 
 /// Behind `ALTER TABLE`.
@@ -118,7 +116,6 @@ fn add_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     let (rest, _) = alter_if_not_exists(input)?;
     if rest.at(Symbol::ParenOpen) {
         return delimited(symbol(Symbol::ParenOpen), comma_list(column), symbol(Symbol::ParenClose))
-            .map(std::mem::drop)
             .parse(rest);
     }
     column.map(std::mem::drop).parse(rest)
@@ -130,7 +127,7 @@ fn drop_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     }
     let (rest, _) = alter_if_exists(input)?;
     let several = delimited(symbol(Symbol::ParenOpen), comma_list(any_name), symbol(Symbol::ParenClose));
-    let (rest, ()) = alt((any_name, several.map(std::mem::drop))).parse(rest)?;
+    let (rest, ()) = alt((any_name, several)).parse(rest)?;
     let timestamp = (keyword(Keyword::Timestamp), token(TokenKind::Integer));
     opt(preceded(keyword(Keyword::Using), cut(timestamp))).map(std::mem::drop).parse(rest)
 }
@@ -143,5 +140,5 @@ fn rename_columns<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
 /// `a TO b AND c TO d`.
 pub(crate) fn renames<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
     let rename = |input| (any_name, keyword(Keyword::To), new_column).parse(input);
-    and_list(rename).map(std::mem::drop).parse(input)
+    and_list(rename)(input)
 }

@@ -187,8 +187,7 @@ pub(crate) fn value<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, Value> 
             return if input.at(Symbol::Question) { marker(input) } else { Ok(literal(input, rest)) };
         }
     }
-    let (rest, value) = term(input.without_operators())?;
-    Ok((rest.in_value_of(&input), value))
+    term(input.without_operators())
 }
 
 /// A value that may be part of another: sums of products.

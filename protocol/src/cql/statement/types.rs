@@ -122,7 +122,6 @@ fn canonical(from: Cursor<'_, '_>, end: usize) -> String {
             TokenKind::Keyword(Keyword::Varchar) => out.push_str("text"),
             TokenKind::Quoted => out.push_str(&quoted_where_needed(cursor.slice())),
             TokenKind::String => out.push_str(&class(cursor.slice())),
-            TokenKind::Symbol(_) | TokenKind::Integer => out.push_str(cursor.slice()),
             _ => out.push_str(&fold(cursor.slice())),
         }
         cursor = cursor.next();
@@ -173,6 +172,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn classes_of_native_types_are_those_types() {
+        for (class, native) in [
+            ("AsciiType", "ascii"),
+            ("LongType", "bigint"),
+            ("BytesType", "blob"),
+            ("BooleanType", "boolean"),
+            ("CounterColumnType", "counter"),
+            ("SimpleDateType", "date"),
+            ("DecimalType", "decimal"),
+            ("DoubleType", "double"),
+            ("DurationType", "duration"),
+            ("FloatType", "float"),
+            ("InetAddressType", "inet"),
+            ("Int32Type", "int"),
+            ("ShortType", "smallint"),
+            ("UTF8Type", "text"),
+            ("TimeType", "time"),
+            ("TimestampType", "timestamp"),
+            ("TimeUUIDType", "timeuuid"),
+            ("ByteType", "tinyint"),
+            ("UUIDType", "uuid"),
+            ("IntegerType", "varint"),
+        ] {
+            assert_eq!(canonical_type(&format!("'{class}'")).as_deref(), Some(native));
+            let whole = format!("'org.apache.cassandra.db.marshal.{class}'");
+            assert_eq!(canonical_type(&whole).as_deref(), Some(native));
+        }
+    }
+
+    #[test]
     fn types_have_one_form() {
         for (text, form) in [
             ("int", "int"),
@@ -191,6 +220,13 @@ mod tests {
             ("map<$$UTF8Type$$, 'LongType'>", "map<text, bigint>"),
             ("'ListType(Int32Type)'", "'ListType(Int32Type)'"),
             ("$$it's$$", "'it''s'"),
+            ("frozen", "frozen"),
+            ("frozen<map<list<int>, u>>", "map<list<int>, u>"),
+            ("map<frozen<list<int>>, frozen<map<int, frozen<u>>>>", "map<list<int>, map<int, u>>"),
+            ("tuple<frozen<u>, vector<frozen<v>, 7>>", "tuple<u, vector<v, 7>>"),
+            ("\"a_1\"", "a_1"),
+            ("\"1a\"", "\"1a\""),
+            ("\"a-b\"", "\"a-b\""),
         ] {
             assert_eq!(canonical_type(text).as_deref(), Some(form), "{text}");
         }
