@@ -130,8 +130,8 @@ impl<'s, S: Schema> Scope<'s, S> {
         let keyspace = self.resolve(&change.table)?;
         let relation = self.relation(&keyspace, &change.table.name)?;
         let resource = |table: Name<'a>| Resource::Table { keyspace: keyspace.clone(), table };
-        let table = resource(change.table.name.clone());
-        needs.add(Need::new(Permission::Modify, table.clone(), "changes the table"));
+        let table = || resource(change.table.name.clone());
+        needs.add(Need::new(Permission::Modify, table(), "changes the table"));
         // A node refuses to write to a view, after the same check.
         let views = match relation.kind {
             RelationKind::Table { views } => views,
@@ -145,7 +145,7 @@ impl<'s, S: Schema> Scope<'s, S> {
         if let Some(why) = reads
             && !is_readable_by_all(&keyspace, &change.table.name)
         {
-            needs.add(Need::new(Permission::Select, table.clone(), why));
+            needs.add(Need::new(Permission::Select, table(), why));
         }
         for view in views {
             let why = "a write to the table writes its view";
@@ -164,7 +164,7 @@ impl<'s, S: Schema> Scope<'s, S> {
             }
             if let Some(masks) = masks {
                 let in_batch = matches!(rows.statement, Statement::Batch(_));
-                masks.conditional(tree, row, in_batch, &table, needs);
+                masks.conditional(tree, row, in_batch, &table(), needs);
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::called::Calls;
 use super::cursor::{Cursor, Parsed};
 use super::names::{TableName, any_column, column_node, field_name, is_name, same_name, starts_call, table};
-use super::parsers::{and_list, behind_plain_items, comma_list, keyword, symbol};
+use super::parsers::{behind_plain_items, comma_list, keyword, symbol};
 use super::relation::{columns, conditions, element, used, where_clause};
 use super::term::{integer, is_plain, marker, string_literal, value_node, value_nodes};
 use super::tree::{NodeId, Place, Use};
@@ -115,9 +115,16 @@ fn where_and_if<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, bool> {
 
 /// `USING TIMESTAMP 1 AND TTL 2`.
 pub(crate) fn using<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()> {
-    let option =
-        |input| pair(alt((keyword(Keyword::Timestamp), keyword(Keyword::Ttl))), integer).parse(input);
-    preceded(keyword(Keyword::Using), cut(and_list(option))).parse(input)
+    let (mut rest, ()) = keyword(Keyword::Using)(input)?;
+    loop {
+        let value =
+            if rest.is(Keyword::Timestamp) { rest.next() } else { cut(keyword(Keyword::Ttl)).parse(rest)?.0 };
+        rest = cut(integer).parse(value)?.0;
+        if !rest.is(Keyword::And) {
+            return Ok((rest, ()));
+        }
+        rest = rest.next();
+    }
 }
 
 /// What a DELETE removes of a row: a column, an element, a field.

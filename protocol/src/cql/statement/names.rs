@@ -97,8 +97,12 @@ pub(crate) fn any_column<'a: 'c, 'c>(input: Cursor<'a, 'c>) -> Parsed<'a, 'c, ()
 pub(crate) fn same_name(one: &Cursor<'_, '_>, other: &Cursor<'_, '_>) -> bool {
     let is_quoted =
         |place: &Cursor<'_, '_>| matches!(place.kind(), TokenKind::Quoted | TokenKind::EmptyQuoted);
+    let quoted = (is_quoted(one), is_quoted(other));
+    if quoted.0 == quoted.1 && one.end() - one.start() != other.end() - other.start() {
+        return false;
+    }
     let (a, b) = (one.slice(), other.slice());
-    match (is_quoted(one), is_quoted(other)) {
+    match quoted {
         // A name is quoted in one way only.
         (true, true) => a == b,
         (false, false) => a.eq_ignore_ascii_case(b),
