@@ -529,6 +529,13 @@ mod tests {
         assert_eq!(cuts(&long(bytes), 0), 2, "one is not beyond the bound");
         assert_eq!(cuts(&long(bytes + 1), 0), 1);
         assert_eq!(cuts(&long(bytes + 1), 4), 5, "wherever a run begins");
+        // Who goes back has a token cut for each step.
+        let context = Context::new(&words, Limits::default());
+        let start = Cursor::new(&context, 0, 0);
+        (0..100).fold(start, |cursor, _| cursor.next());
+        let (before, _) = context.cuts.get();
+        start.next().next();
+        assert_eq!(context.cuts.get().0, before + 2);
     }
 
     #[test]
