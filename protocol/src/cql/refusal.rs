@@ -134,3 +134,41 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_was_not_known_is_looked_up() {
+        let (keyspace, table, column) = ("k".to_owned(), "t".to_owned(), "c".to_owned());
+        let function = |name: &str| Refusal::UnknownFunction {
+            keyspace: "k".to_owned(),
+            name: name.to_owned(),
+            in_value: false,
+        };
+        let meant = Unseen::Function { keyspace: keyspace.clone(), name: "f".to_owned() };
+        for (refusal, unseen) in [
+            (Refusal::UnknownKeyspace(keyspace.clone()), Some(Unseen::Keyspace(keyspace.clone()))),
+            (
+                Refusal::UnknownTable { keyspace: keyspace.clone(), table: table.clone() },
+                Some(Unseen::Table { keyspace: keyspace.clone(), table: table.clone() }),
+            ),
+            (
+                Refusal::UnknownColumn {
+                    keyspace: keyspace.clone(),
+                    table: table.clone(),
+                    column: column.clone(),
+                },
+                Some(Unseen::Column { keyspace, table, column }),
+            ),
+            (function("k.f"), Some(meant.clone())),
+            (function("f"), Some(meant)),
+            // Nothing that is looked up would change these.
+            (Refusal::NoKeyspace, None),
+            (Refusal::SystemGrant, None),
+        ] {
+            assert_eq!(refusal.unseen(), unseen, "{refusal}");
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! Roles, grants and definitions: what nobody does through the gateway, what must be found out first, and
 //! names that take the keyspace of something else.
 
-use cqlgate_protocol::cql::statement::{LimitKind, Statement};
+use cqlgate_protocol::cql::statement::{Category, LimitKind, Statement};
 use cqlgate_protocol::cql::{
-    Function, Identity, Limits, ParseError, Relation, Release, Role, Schema, needs, parse,
+    Function, Identity, Limits, ParseError, Relation, Release, Role, Schema, Unseen, needs, parse,
 };
 
 use crate::fixture::Fixture;
@@ -378,4 +378,43 @@ fn permissions_that_a_resource_has_none_of_are_no_cql() {
     }
     let error = parse("LIST EXECUTE ON FUNCTION f() OF r", &Limits::default()).unwrap_err();
     assert_eq!(error.code(), 0x2200);
+}
+
+#[test]
+fn what_is_dropped_or_replaced_and_not_known_is_looked_up() {
+    let fixture = Fixture::new();
+    let function = |name: &str| Some(Unseen::Function { keyspace: "o1".to_owned(), name: name.to_owned() });
+    let table = |table: &str| Some(Unseen::Table { keyspace: "o1".to_owned(), table: table.to_owned() });
+    let java = "CALLED ON NULL INPUT RETURNS int LANGUAGE java AS ''";
+    for (text, unseen) in [
+        ("DROP INDEX i", Some(Unseen::Index { keyspace: "o1".to_owned(), name: "i".to_owned() })),
+        ("DROP INDEX ix_v", None),
+        ("DROP MATERIALIZED VIEW v", table("v")),
+        ("ALTER MATERIALIZED VIEW v WITH comment = ''", table("v")),
+        ("DROP MATERIALIZED VIEW by_x", None),
+        ("DROP FUNCTION n", function("n")),
+        ("DROP AGGREGATE f1(blob)", function("f1")),
+        ("DROP FUNCTION f1", None),
+        (&format!("CREATE OR REPLACE FUNCTION f1(a blob) {java}"), function("f1")),
+        (&format!("CREATE OR REPLACE FUNCTION f1(a int) {java}"), None),
+        // Whatever there is, this makes a new one or nothing.
+        (&format!("CREATE FUNCTION n(a int) {java}"), None),
+        (&format!("CREATE FUNCTION IF NOT EXISTS f1(a int) {java}"), None),
+    ] {
+        let found = needs(&read(text), Some("o1"), &fixture).unwrap();
+        assert_eq!(found.unseen, unseen, "{text}");
+    }
+}
+
+#[test]
+fn statements_are_about_data_definitions_or_neither() {
+    for (text, category) in [
+        ("USE k", Category::Use),
+        ("SELECT a FROM t", Category::Data),
+        ("TRUNCATE t", Category::Ddl),
+        ("DROP TABLE t", Category::Ddl),
+        ("LIST ROLES", Category::Other),
+    ] {
+        assert_eq!(read(text).kind().category(), category, "{text}");
+    }
 }

@@ -40,6 +40,9 @@ const TABLES: &[(&str, &str, &[Row])] = &[
         &[("id", "int", KEY), ("ssn", "text", MASKED), ("name", "text", 0), ("u", "text", MASKED)],
     ),
     ("o1", "mpk", &[("k", "text", KEY | MASKED), ("c", "int", KEY), ("v", "int", 0)]),
+    ("o1", "mvec", &[("id", "int", KEY), ("e", "vector<float, 3>", MASKED)]),
+    ("o1", "mb2", &[("id", "int", KEY), ("x", "int", 0), ("ssn", "text", MASKED)]),
+    ("o1", "mb2_id", &[("id", "int", KEY), ("x", "int", KEY)]),
     ("o1", "udt", &[("id", "int", KEY), ("u", "addr", 0)]),
     ("o2", "t", &[("id", "int", KEY), ("v", "text", 0)]),
     ("Mixed", "Tab", &[("id", "int", KEY), ("Val", "text", 0)]),
@@ -64,8 +67,13 @@ const TABLES: &[(&str, &str, &[Row])] = &[
 ];
 
 /// Keyspace, table, view.
-const VIEWS: &[(&str, &str, &str)] =
-    &[("o1", "base", "by_v"), ("o1", "base", "by_x"), ("o1", "mb", "mb_x"), ("o2", "base2", "v2")];
+const VIEWS: &[(&str, &str, &str)] = &[
+    ("o1", "base", "by_v"),
+    ("o1", "base", "by_x"),
+    ("o1", "mb", "mb_x"),
+    ("o1", "mb2", "mb2_id"),
+    ("o2", "base2", "v2"),
+];
 
 /// Keyspace, name, arguments, result.
 const FUNCTIONS: &[(&str, &str, &[&str], &str)] = &[

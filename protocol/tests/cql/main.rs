@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod calls;
 mod corpus;
 mod fixture;
 mod functions;

@@ -54,6 +54,8 @@ fn a_masked_column_is_shown_to_whoever_may_see_it() {
     }
     assert_eq!(asked("SELECT ssn FROM mb_x"), ["SELECT data/o1/mb", "UNMASK data/o1/mb_x"]);
     assert_eq!(asked("SELECT x FROM mb_x"), ["SELECT data/o1/mb"]);
+    // A view of a masked table, without the masked column.
+    assert_eq!(asked("SELECT * FROM mb2_id"), ["SELECT data/o1/mb2"]);
 }
 
 #[test]
@@ -72,12 +74,14 @@ fn a_masked_column_is_restricted_by_whoever_may_ask_for_it() {
         ("SELECT c FROM o1.mpk WHERE (c, k) IN ((1, 'a'), (2, 'b'))", "k"),
         // Which column an index is on the text does not say.
         ("SELECT id FROM o1.mask WHERE expr(i, 'x')", "u, ssn"),
+        // ANN OF restricts the column that it sorts by.
+        ("SELECT id FROM o1.mvec ORDER BY e ANN OF [1, 2, 3] LIMIT 1", "e"),
         ("SELECT x FROM o1.mb_x WHERE ssn = 'a' ALLOW FILTERING", "ssn"),
     ] {
         let statement = parse(text, &Limits::default()).unwrap();
         let found = needs(&statement, None, &fixture).unwrap();
         let (table, word) = text.split_once("FROM o1.").unwrap().1.split_once(' ').unwrap();
-        assert!(word.starts_with("WHERE"));
+        assert!(word.starts_with("WHERE") || word.starts_with("ORDER BY"));
         assert_eq!(found.needs.len(), 2, "{text}");
         assert_eq!(
             found.needs[1].refusal("u").to_string(),
@@ -89,7 +93,12 @@ fn a_masked_column_is_restricted_by_whoever_may_ask_for_it() {
         );
         assert_eq!(found.needs[1].words, Words::MaskedColumns(columns.into()));
     }
-    for text in ["SELECT id FROM mask WHERE id = 1", "SELECT c, v FROM mpk WHERE c = 1 AND v = 2"] {
+    for text in [
+        "SELECT id FROM mask WHERE id = 1",
+        "SELECT c, v FROM mpk WHERE c = 1 AND v = 2",
+        "SELECT id FROM mvec ORDER BY e",
+        "SELECT x FROM mb2_id WHERE expr(i, 'x')",
+    ] {
         assert_eq!(asked(text).len(), 1, "{text}");
     }
 }
@@ -111,6 +120,8 @@ fn a_conditional_write_may_show_a_masked_column() {
         ("UPDATE mpk SET v = 1 WHERE k = 'a' AND c = 1 IF v = 2", false),
         ("BEGIN BATCH UPDATE mpk SET v = 1 WHERE k = 'a' AND c = 1 IF v = 2 APPLY BATCH", true),
         ("BEGIN BATCH UPDATE mpk SET v = 1 WHERE k = 'a' AND c = 1 APPLY BATCH", false),
+        // The answer shows keys and the columns of the conditions, not the masked column.
+        ("BEGIN BATCH UPDATE mask SET ssn = 'x' WHERE id = 1 IF name = 'x' APPLY BATCH", false),
         (
             "BEGIN BATCH DELETE FROM p WHERE id = 1 IF n = 1 UPDATE mask SET name = '' WHERE id = 1 APPLY BATCH",
             false,
@@ -136,6 +147,10 @@ fn everybody_reads_which_ids_are_prepared_and_nothing_else_of_them() {
         "SELECT prepared_id FROM system.prepared_statements WHERE prepared_id IN (?, ?) LIMIT 1",
     ] {
         assert!(asked(free).is_empty(), "{free}");
+    }
+    // Tables of that name elsewhere, and others beside it.
+    for other in ["system.batches", "system_views.prepared_statements"] {
+        assert_eq!(asked(&format!("SELECT prepared_id FROM {other}")).len(), 1, "{other}");
     }
     for what in [
         "*",

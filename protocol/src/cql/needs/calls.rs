@@ -219,17 +219,9 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
     fn value(&self, id: NodeId, parameter: &str) -> Fit {
         let Some(typing) = self.typing(id) else { return Fit::ANY };
         let Some(Some(call)) = self.resolved.get(self.row.place(id)) else { return typing.fit(parameter) };
-        let selected = self.is_selected(id);
-        let asked = if selected { Asked::Selected } else { Asked::OneOf(&[parameter]) };
-        let (mut fit, mut certain) = (None, false);
-        for candidate in call.remaining(asked) {
-            let returned = candidate.returned(&[parameter]);
-            fit = Some(fit.map_or(returned, |fit: Fit| fit.or(returned)));
-            // Of a value, one that does not return what is asked for is left out.
-            certain |= !selected && !returned.may_not() && !candidate.fit.may_not();
-        }
-        let fit = fit.unwrap_or(Fit::NOT);
-        if certain { fit.surely() } else { fit }
+        let asked = if self.is_selected(id) { Asked::Selected } else { Asked::OneOf(&[parameter]) };
+        let returned = call.remaining(asked).into_iter().map(|candidate| candidate.returned(&[parameter]));
+        returned.reduce(Fit::or).unwrap_or(Fit::NOT)
     }
 
     /// Says of every value what it is given to.
@@ -281,13 +273,15 @@ impl<'t, 's: 't, 'a, S: Schema> Calls<'t, 's, 'a, S> {
         let element = |place: usize| {
             single.as_deref().and_then(|whole| parameters(whole).get(place).map(|&inner| inner.to_owned()))
         };
-        let is_map = single.as_deref().is_some_and(|whole| head(whole) == "map");
-        let mut found = Vec::new();
-        if is_map {
-            found.push((part.key, element(0)));
-        } else if part.key != NodeId::NONE {
-            found.push((part.key, Some("int".to_owned())));
-        }
+        let collection = single.as_deref().map(head);
+        let is_map = collection == Some("map");
+        let key = match collection {
+            // `DELETE s['x']`: an element of a set is its own key.
+            Some("map" | "set") => element(0),
+            Some("list") => Some("int".to_owned()),
+            _ => None,
+        };
+        let mut found = vec![(part.key, key)];
         let one = |operator: Operator| match operator {
             Operator::Contains => element(usize::from(is_map)),
             Operator::ContainsKey => element(0),

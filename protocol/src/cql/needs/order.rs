@@ -1,10 +1,10 @@
 //! In which order a node checks the calls of a statement about rows.
 
 use crate::cql::schema::Relation;
-use crate::cql::statement::tree::{Node, NodeId, Place, Row, Tree, Use};
+use crate::cql::statement::tree::{NodeId, Place, Row, Tree, Use};
 
-/// The calls of a row statement in the order of Cassandra's checks: in a selection a function before its
-/// arguments, elsewhere behind them; the partition key's values first, then those of other keys.
+/// The nodes of a row statement, its calls in the order of Cassandra's checks: in a selection a function
+/// before its arguments, elsewhere behind them; the values of key columns first.
 pub(super) fn order(tree: &Tree<'_>, row: &Row<'_>, relation: Relation<'_>) -> Vec<NodeId> {
     let mut found = Vec::new();
     walk(tree, row.selected, true, &mut found);
@@ -42,10 +42,8 @@ pub(super) fn order(tree: &Tree<'_>, row: &Row<'_>, relation: Relation<'_>) -> V
             *reached = true;
         }
     }
-    let missed = tree.nodes(row).filter(|(id, node)| {
-        matches!(node, Node::Call { .. }) && reached.get(row.place(*id)).is_none_or(|reached| !reached)
-    });
-    found.extend(missed.map(|(id, _)| id));
+    let ids = tree.nodes(row).map(|(id, _)| id);
+    found.extend(ids.filter(|id| reached.get(row.place(*id)).is_none_or(|reached| !reached)));
     found
 }
 

@@ -187,3 +187,16 @@ fn reads_ids(keyspace: &str, select: &Select<'_>, rows: &Rows<'_, '_>) -> bool {
         && row.uses.iter().all(|part| matches!(part.place, Place::Where(_)))
         && named.all(|id| is_id(tree.node(id)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_that_cannot_be_told_needs_every_function_and_sees_every_column() {
+        let mut needs = Needs::default();
+        everything(&mut needs);
+        let asked = needs.needs.iter().map(|need| format!("{} {}", need.permission, need.resource));
+        assert!(asked.eq(["EXECUTE <all functions>", "UNMASK <all keyspaces>"]));
+    }
+}

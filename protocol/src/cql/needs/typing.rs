@@ -29,7 +29,7 @@ impl Fit {
 
     /// Whether it may fit.
     pub(super) const fn possible(self) -> bool {
-        self.0 & (Self::WEAK.0 | Self::EXACT.0) != 0
+        self.0 & !Self::NOT.0 != 0
     }
 
     /// Whether it may be exact.
@@ -42,16 +42,11 @@ impl Fit {
         self.0 & Self::NOT.0 != 0
     }
 
-    /// Without the possibility that it does not fit, unless it never does.
-    pub(super) const fn surely(self) -> Self {
-        if self.possible() { Self(self.0 & !Self::NOT.0) } else { self }
-    }
-
     /// Of a call with two arguments: exact if both are, not at all if one is not.
     pub(super) const fn and(self, other: Self) -> Self {
-        let exact = self.0 & other.0 & Self::EXACT.0;
-        let weak = if self.possible() && other.possible() { (self.0 | other.0) & Self::WEAK.0 } else { 0 };
-        Self(exact | weak | ((self.0 | other.0) & Self::NOT.0))
+        let (both, either) = (self.0 & other.0, self.0 | other.0);
+        let weak = if self.possible() && other.possible() { either & Self::WEAK.0 } else { 0 };
+        Self(both & Self::EXACT.0).or(Self(weak)).or(Self(either & Self::NOT.0))
     }
 }
 
@@ -257,8 +252,6 @@ mod tests {
         assert_eq!(Fit::ANY.and(Fit::NOT), Fit::NOT);
         assert_eq!(Fit::ANY.and(Fit::EXACT), Fit::ANY);
         assert_eq!(Fit::ANY.and(Fit::WEAK), Fit::WEAK.or(Fit::NOT));
-        assert_eq!(Fit::ANY.surely(), Fit::EXACT.or(Fit::WEAK));
-        assert_eq!(Fit::NOT.surely(), Fit::NOT);
     }
 
     #[test]
@@ -285,6 +278,62 @@ mod tests {
         assert_eq!(Typing::Known("text".into()).fit("text"), Fit::EXACT);
         assert_eq!(Typing::Known("text".into()).fit("int"), Fit::NOT);
         assert_eq!(Typing::Known("int".into()).fit("'org.apache.cassandra.db.marshal.Int32Type'"), Fit::ANY);
+    }
+
+    #[test]
+    fn some_constants_fit_few_types() {
+        let fit = |kind, parameter| Typing::Literal(kind, "1").fit(parameter);
+        let doubtful = Fit::WEAK.or(Fit::NOT);
+        assert_eq!(fit(TokenKind::String, "duration"), doubtful);
+        assert_eq!(fit(TokenKind::Duration, "duration"), Fit::EXACT);
+        assert_eq!(fit(TokenKind::Boolean, "boolean"), Fit::EXACT);
+        assert_eq!(fit(TokenKind::Boolean, "duration"), Fit::NOT);
+        for parameter in ["list<int>", "map<int, int>", "addr"] {
+            assert_eq!(fit(TokenKind::String, parameter), Fit::NOT, "{parameter}");
+        }
+        for parameter in ["tuple<int, text>", "vector<float, 3>"] {
+            assert_eq!(fit(TokenKind::String, parameter), doubtful, "{parameter}");
+        }
+        assert_eq!(Typing::Null.fit("int"), Fit::WEAK);
+    }
+
+    #[test]
+    fn brackets_and_braces_fit_what_they_can_be() {
+        for (parameter, list, braces) in [
+            ("list<int>", Fit::ANY, Fit::NOT),
+            ("vector<float, 3>", Fit::ANY, Fit::NOT),
+            ("set<int>", Fit::NOT, Fit::ANY),
+            ("map<int, int>", Fit::NOT, Fit::ANY),
+            ("addr", Fit::NOT, Fit::ANY),
+            ("tuple<int, int>", Fit::NOT, Fit::NOT),
+            ("int", Fit::NOT, Fit::NOT),
+            ("'x.Y'", Fit::ANY, Fit::ANY),
+        ] {
+            assert_eq!(Typing::List.fit(parameter), list, "{parameter}");
+            assert_eq!(Typing::Braces.fit(parameter), braces, "{parameter}");
+        }
+    }
+
+    #[test]
+    fn values_fit_parameters_of_other_types() {
+        let doubtful = Fit::WEAK.or(Fit::NOT);
+        for (parameter, value, fit) in [
+            ("blob", "int", Fit::WEAK),
+            ("blob", "list<int>", doubtful),
+            ("blob", "addr", doubtful),
+            ("text", "list<int>", Fit::NOT),
+            ("list<int>", "blob", Fit::NOT),
+            ("list<int>", "list<int>", Fit::EXACT.or(Fit::WEAK)),
+            ("list<int>", "list<text>", Fit::ANY),
+            ("list<int>", "set<int>", Fit::NOT),
+            ("map<int, int>", "tuple<int, int>", Fit::NOT),
+            ("addr", "map<int, int>", Fit::NOT),
+            ("addr", "addr", Fit::EXACT.or(Fit::WEAK)),
+            ("addr", "other", Fit::ANY),
+            ("tuple<int>", "tuple<text>", Fit::ANY),
+        ] {
+            assert_eq!(assign(parameter, value), fit, "{parameter} given {value}");
+        }
     }
 
     #[test]
