@@ -1,7 +1,9 @@
 //! Words that the grammar knows and that are names all the same, where Cassandra lets them be; and what looks alike
 //! and is something else.
 
-use cqlgate_protocol::cql::statement::{Access, Definition, Described, NamedResource, PasswordForm};
+use cqlgate_protocol::cql::statement::{
+    Access, Category, Definition, Described, NamedResource, PasswordForm,
+};
 use cqlgate_protocol::cql::{Limits, Permission, Release, Resource, Statement, parse};
 
 fn read(text: &str) -> Statement<'_> {
@@ -247,4 +249,22 @@ fn a_refusal_names_a_release_only_if_that_one_would_read_it() {
     assert!(
         told("GRANT SELECT, MODIFY ON t TO r", Release::V4_0).contains("Cassandra 4.1 reads it as GRANT")
     );
+}
+
+#[test]
+fn every_statement_has_a_category() {
+    for (text, category) in [
+        ("SELECT a FROM t", Category::Data),
+        ("DELETE FROM t WHERE k = 1", Category::Data),
+        ("BEGIN BATCH APPLY BATCH", Category::Data),
+        ("USE k", Category::Use),
+        ("TRUNCATE t", Category::Ddl),
+        ("DROP TRIGGER r ON t", Category::Ddl),
+        ("GRANT r TO s", Category::Other),
+        ("LIST ALL", Category::Other),
+        ("DROP IDENTITY 'i'", Category::Other),
+        ("DESCRIBE TABLES", Category::Other),
+    ] {
+        assert_eq!(read(text).kind().category(), category, "{text}");
+    }
 }
