@@ -7,7 +7,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use cqlgate_protocol::cql::statement::{Access, Category};
-use cqlgate_protocol::cql::{Kind, Limits, Need, Needs, ParseError, Refusal, Statement, Unseen, needs};
+use cqlgate_protocol::cql::{
+    Kind, Limits, Need, Needs, ParseError, Refusal, Statement, Unseen, child_needs, needs,
+};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -66,6 +68,7 @@ pub(super) enum Outcome {
 
 /// A classified text.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of a statement, each on its own")]
 pub(super) struct Classified {
     pub text: Arc<str>,
     /// The keyspace in force where it was classified.
@@ -77,6 +80,8 @@ pub(super) struct Classified {
     pub schema: u64,
     /// Are all its names qualified? Decides the prepared id that a node would give it.
     pub qualified: bool,
+    /// Is it a change with a condition? As a child of a BATCH message it may need more.
+    pub conditional: bool,
     /// Is it a BATCH message? Its text is put together of its children's.
     pub is_frame: bool,
     /// Do its names take the session's keyspace when it runs, whatever the request or PREPARE said?
@@ -189,6 +194,7 @@ impl Classified {
             outcome: stopped.unwrap_or(all),
             schema,
             qualified: true,
+            conditional: false,
             is_frame: true,
             in_session_keyspace: false,
             subjects: subjects.into(),
@@ -196,8 +202,22 @@ impl Classified {
     }
 }
 
+/// Where a text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stands {
+    Alone,
+    /// In a BATCH message.
+    InBatch,
+}
+
 /// Classifies a text.
-fn classify(text: &str, keyspace: Option<&str>, known: &Known<'_>, limits: &Limits) -> Classified {
+fn classify(
+    text: &str,
+    keyspace: Option<&str>,
+    known: &Known<'_>,
+    limits: &Limits,
+    stands: Stands,
+) -> Classified {
     let mut classified = Classified {
         text: text.into(),
         keyspace: keyspace.map(Arc::from),
@@ -206,6 +226,7 @@ fn classify(text: &str, keyspace: Option<&str>, known: &Known<'_>, limits: &Limi
         outcome: Outcome::Needs { needs: Box::default(), named: Box::default(), refusal: None, unseen: None },
         schema: known.schema.generation(),
         qualified: false,
+        conditional: false,
         is_frame: false,
         in_session_keyspace: false,
         subjects: Box::default(),
@@ -220,13 +241,18 @@ fn classify(text: &str, keyspace: Option<&str>, known: &Known<'_>, limits: &Limi
     };
     classified.kind = Some(statement.kind());
     classified.qualified = statement.is_fully_qualified();
+    classified.conditional = statement.is_conditional();
     classified.in_session_keyspace = statement.takes_session_keyspace();
     classified.route = route(&statement, keyspace);
     if let Route::Local(_) = classified.route {
         return classified;
     }
     classified.subjects = subjects::of(&statement, keyspace);
-    classified.outcome = match needs(&statement, keyspace, known) {
+    let needed = match stands {
+        Stands::Alone => needs(&statement, keyspace, known),
+        Stands::InBatch => child_needs(&statement, keyspace, known),
+    };
+    classified.outcome = match needed {
         Ok(Needs { needs, named, refusal, unseen }) => Outcome::Needs {
             unseen,
             needs: needs.into_iter().map(Need::into_owned).collect(),
@@ -341,7 +367,17 @@ impl StatementCache {
         facts: &Facts,
     ) -> Arc<Classified> {
         let known = Known { schema, facts, own_role: &self.own_role };
-        Arc::new(classify(text, keyspace, &known, &self.limits))
+        Arc::new(classify(text, keyspace, &known, &self.limits, Stands::Alone))
+    }
+
+    /// What a classified statement is as a child of a BATCH message.
+    pub(super) fn in_batch(&self, alone: Arc<Classified>, schema: &SchemaSnapshot) -> Arc<Classified> {
+        if !alone.conditional {
+            return alone;
+        }
+        let known = Known { schema, facts: &Facts::default(), own_role: &self.own_role };
+        let keyspace = alone.keyspace.as_deref();
+        Arc::new(classify(&alone.text, keyspace, &known, &self.limits, Stands::InBatch))
     }
 }
 
@@ -365,7 +401,7 @@ mod tests {
         let kind = |release| {
             let schema = SchemaSnapshot::default().of(release);
             let known = Known { schema: &schema, facts: &Facts::default(), own_role: "cqlgate" };
-            classify(text, None, &known, &Limits::default()).kind
+            classify(text, None, &known, &Limits::default(), Stands::Alone).kind
         };
         assert_eq!(kind(Release::V5_0), Some(Kind::CreateIdentity));
         assert_eq!(kind(Release::V4_1), None);

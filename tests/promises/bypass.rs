@@ -19,6 +19,7 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE $ks.tables (k int PRIMARY KEY, v text)",
     "CREATE INDEX hidden_v ON $ks.hidden (v)",
     "CREATE TABLE $ks.masked (k int PRIMARY KEY, v text, w text MASKED WITH mask_default())",
+    "CREATE TABLE $ks.keyed (k int, c text MASKED WITH mask_default(), s int static, PRIMARY KEY (k, c))",
     "CREATE TABLE $ks.base (k int PRIMARY KEY, v text)",
     "CREATE MATERIALIZED VIEW $ks.by_base AS SELECT * FROM $ks.base WHERE v IS NOT NULL AND k IS NOT NULL PRIMARY KEY (v, k)",
     "CREATE MATERIALIZED VIEW $ks.by_hidden AS SELECT * FROM $ks.hidden WHERE v IS NOT NULL AND k IS NOT NULL PRIMARY KEY (v, k)",
@@ -36,6 +37,7 @@ const SCHEMA: &[&str] = &[
     "INSERT INTO $ks.hidden (k, v) VALUES (1, 's3cret-4711')",
     "INSERT INTO $ks.tables (k, v) VALUES (1, 's3cret-4711')",
     "INSERT INTO $ks.masked (k, v, w) VALUES (1, 'a', 's3cret-4711')",
+    "INSERT INTO $ks.keyed (k, c, s) VALUES (1, 's3cret-4711', 5)",
     "INSERT INTO $ks.base (k, v) VALUES (1, 's3cret-4711')",
     "INSERT INTO $ks_other.open (k, v) VALUES (1, 's3cret-4711')",
     "CREATE ROLE $ks_victim",
@@ -45,6 +47,7 @@ const SCHEMA: &[&str] = &[
 const POLICY: &str = "
     GRANT SELECT, MODIFY ON TABLE $ks.open TO USER \"alice\";
     GRANT SELECT, MODIFY ON TABLE $ks.masked TO USER \"alice\";
+    GRANT SELECT, MODIFY ON TABLE $ks.keyed TO USER \"alice\";
     GRANT SELECT, MODIFY ON TABLE $ks.base TO USER \"alice\";
     GRANT SELECT ON TABLE $ks.by_hidden TO USER \"alice\";
     GRANT SELECT ON TABLE $ks_other.reach TO USER \"alice\";
@@ -320,6 +323,38 @@ async fn the_envelope_smuggles_nothing() {
     let mut alice = world.connect("alice").await;
     let answer = alice.peer().ask(&payload(&[("x", &hidden)], &open)).await.unwrap();
     assert!(contains(&answer.body, "seen") && !contains(&answer.body, MARK), "{answer:x?}");
+}
+
+#[tokio::test]
+async fn a_condition_that_is_not_met_shows_no_masked_key() {
+    let world = world("maskedkey").await;
+    // A node answers a batch with the keys of the rows that it looked at, in clear.
+    let text = world.cql("UPDATE $ks.keyed SET s = 6 WHERE k = 1 IF s = 0");
+    let child = |id: Option<&[u8]>| match id {
+        Some(id) => Body::new().byte(1).short_bytes(id).short(0),
+        None => Body::new().byte(0).long_string(&text).short(0),
+    };
+    let asked = |id: Option<&[u8]>| Envelope::request(7, opcode::BATCH, batch(child(id), None));
+    let mut root = world.node.superuser().await.unwrap();
+    let shown = root.peer().ask(&asked(None)).await.unwrap();
+    assert!(contains(&shown.body, "s3cret-4711"), "{shown:?}");
+
+    let mut alice = world.connect("alice").await;
+    let id = alice.prepare(&text).await.unwrap().id;
+    for id in [None, Some(&*id)] {
+        let answer = alice.peer().ask(&asked(id)).await.unwrap();
+        assert_eq!(code(&answer), 0x2100, "{answer:?}");
+        let refusal = world.cql("no UNMASK permission on <table $ks.keyed>");
+        assert!(contains(&answer.body, &refusal), "{:?}", String::from_utf8_lossy(&answer.body));
+    }
+    // Alone, and in a batch without a condition, nothing is shown.
+    let alone = alice.peer().ask(&Envelope::request(8, opcode::QUERY, Body::query(&text))).await.unwrap();
+    assert_eq!(alone.opcode, opcode::RESULT, "{alone:?}");
+    assert!(!contains(&alone.body, "s3cret-4711"), "{alone:?}");
+    let plain = world.cql("UPDATE $ks.keyed SET s = 5 WHERE k = 1");
+    let child = Body::new().byte(0).long_string(&plain).short(0);
+    let done = alice.peer().ask(&Envelope::request(9, opcode::BATCH, batch(child, None))).await.unwrap();
+    assert_eq!(done.opcode, opcode::RESULT, "{done:?}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ pub mod statement;
 
 pub use keyword::Release;
 pub use need::{Need, NeedList, Needs, Unseen, Words};
-pub use needs::{needs, unknown_column};
+pub use needs::{child_needs, needs, unknown_column};
 pub use permission::Permission;
 pub use refusal::Refusal;
 pub use resource::{Resource, is_readable_by_all, is_system_keyspace};

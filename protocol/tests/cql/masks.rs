@@ -1,6 +1,6 @@
 //! Masked columns, the ids of prepared statements, and columns that a table does not have.
 
-use cqlgate_protocol::cql::{Limits, Words, needs, parse, unknown_column};
+use cqlgate_protocol::cql::{Limits, Words, child_needs, needs, parse, unknown_column};
 
 use crate::fixture::Fixture;
 use crate::path;
@@ -135,6 +135,30 @@ fn a_conditional_write_may_show_a_masked_column() {
         assert_eq!(found.iter().any(|need| need.starts_with("UNMASK data/o1/m")), shown, "{text}: {found:?}");
         assert_eq!(found.iter().any(|need| need.starts_with("SELECT")), text.contains(" IF "), "{text}");
     }
+}
+
+#[test]
+fn a_child_of_a_batch_message_shows_what_it_does_in_a_batch_of_one_text() {
+    let fixture = Fixture::new();
+    for child in [
+        "UPDATE mpk SET v = 1 WHERE k = 'a' AND c = 1 IF v = 2",
+        "UPDATE mpk SET v = 1 WHERE k = 'a' AND c = 1",
+        "DELETE FROM mpk WHERE k = 'a' AND c = 1 IF EXISTS",
+        "INSERT INTO mask (id, name) VALUES (1, 'x') IF NOT EXISTS",
+        "UPDATE mask SET ssn = 'x' WHERE id = 1 IF name = 'x'",
+        "UPDATE p SET n = f1(1) WHERE id = 1 IF n = 1",
+    ] {
+        let batch = format!("BEGIN BATCH {child} APPLY BATCH");
+        let (child, batch) =
+            (parse(child, &Limits::default()).unwrap(), parse(&batch, &Limits::default()).unwrap());
+        assert_eq!(
+            child_needs(&child, Some("o1"), &fixture).unwrap(),
+            needs(&batch, Some("o1"), &fixture).unwrap(),
+            "{batch:?}"
+        );
+    }
+    let select = parse("SELECT * FROM mask", &Limits::default()).unwrap();
+    assert_eq!(child_needs(&select, Some("o1"), &fixture), needs(&select, Some("o1"), &fixture));
 }
 
 #[test]

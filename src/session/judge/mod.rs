@@ -410,7 +410,7 @@ impl<'s> Judge<'s> {
                     "Invalid statement in batch: only UPDATE, INSERT and DELETE statements are allowed.";
                 return Ok(Verdict::Answer(response::error(self.version, stream, ErrorCode::Invalid, text)));
             }
-            children.push(classified);
+            children.push(self.context.statements.in_batch(classified, &self.schema));
         }
         let whole = Arc::new(Classified::batch(&children, keyspace, self.schema.generation()));
         Ok(self.statement(&whole, &From { stream, opcode: Counted::Batch, options: None }))

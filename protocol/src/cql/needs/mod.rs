@@ -62,6 +62,26 @@ pub fn needs<'a>(
     }
 }
 
+/// What an INSERT, UPDATE or DELETE needs as a child of a BATCH message: where its condition is not met, the answer
+/// holds the keys of the rows, too. Of any other statement it is what [`needs`] says.
+///
+/// # Errors
+/// As [`needs`].
+pub fn child_needs<'a>(
+    statement: &Statement<'a>,
+    keyspace: Option<&'a str>,
+    schema: &'a impl Schema,
+) -> Result<Needs<'a>, Refusal> {
+    match statement {
+        Statement::Insert(change) | Statement::Update(change) | Statement::Delete(change) => {
+            let mut needs = Needs::default();
+            Scope { keyspace, schema }.change(change, &Rows::of_child(statement), 0, &mut needs)?;
+            Ok(needs)
+        }
+        other => needs(other, keyspace, schema),
+    }
+}
+
 /// Where names are looked up.
 struct Scope<'s, S> {
     keyspace: Option<&'s str>,

@@ -19,12 +19,19 @@ use crate::cql::statement::{FunctionName, Modification, Name, Select, Statement}
 /// A statement about rows, and what a second reading tells of it: read when that decides something.
 pub(super) struct Rows<'r, 'a> {
     statement: &'r Statement<'a>,
+    /// Whether what is not applied is answered as a batch: with the keys of the rows.
+    in_batch: bool,
     tree: OnceCell<Option<Tree<'a>>>,
 }
 
 impl<'r, 'a> Rows<'r, 'a> {
     pub(super) fn new(statement: &'r Statement<'a>) -> Self {
-        Self { statement, tree: OnceCell::new() }
+        Self { statement, in_batch: matches!(statement, Statement::Batch(_)), tree: OnceCell::new() }
+    }
+
+    /// Of a statement that is a child of a BATCH message.
+    pub(super) fn of_child(statement: &'r Statement<'a>) -> Self {
+        Self { in_batch: true, ..Self::new(statement) }
     }
 
     /// What is recorded of the statement's row at a place; 0 unless it is a batch.
@@ -163,8 +170,7 @@ impl<'s, S: Schema> Scope<'s, S> {
                 Calls::needs(tree, row, &keyspace, relation, self.schema, needs)?;
             }
             if let Some(masks) = masks {
-                let in_batch = matches!(rows.statement, Statement::Batch(_));
-                masks.conditional(tree, row, in_batch, &table(), needs);
+                masks.conditional(tree, row, rows.in_batch, &table(), needs);
             }
         }
         Ok(())

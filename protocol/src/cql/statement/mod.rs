@@ -195,6 +195,14 @@ impl<'a> Statement<'a> {
         }
     }
 
+    /// Whether it is an INSERT, UPDATE or DELETE with a condition.
+    pub fn is_conditional(&self) -> bool {
+        match self {
+            Self::Insert(change) | Self::Update(change) | Self::Delete(change) => change.conditional,
+            _ => false,
+        }
+    }
+
     /// The keyspace of a USE.
     pub fn use_keyspace(&self) -> Option<&str> {
         match self {
