@@ -145,30 +145,24 @@ pub(super) fn iso_alternative(rest: &[u8]) -> Option<Result<usize, usize>> {
 /// Whether the whole word is a duration such as `P1Y2M3DT4H5M6S`, `PT1H` or `P1W`; upper case only.
 pub(super) fn is_iso_duration(word: &[u8]) -> bool {
     let Some(mut rest) = word.strip_prefix(b"P") else { return false };
-    let mut unit = |letter: u8| {
-        let count = digits(rest);
-        let found = count > 0 && rest.get(count) == Some(&letter);
-        if found {
-            rest = rest.get(count + 1..).unwrap_or_default();
-        }
-        found
-    };
-    if unit(b'W') {
+    if unit(&mut rest, b'W') {
         return rest.is_empty();
     }
     // After years months may be left out and days given, so order is all that matters.
-    let date = [unit(b'Y'), unit(b'M'), unit(b'D')].contains(&true);
+    let date = [b'Y', b'M', b'D'].map(|letter| unit(&mut rest, letter)).contains(&true);
     let Some(time) = rest.strip_prefix(b"T") else { return date && rest.is_empty() };
     rest = time;
-    let mut unit = |letter: u8| {
-        let count = digits(rest);
-        let found = count > 0 && rest.get(count) == Some(&letter);
-        if found {
-            rest = rest.get(count + 1..).unwrap_or_default();
-        }
-        found
-    };
-    let (hours, minutes, seconds) = (unit(b'H'), unit(b'M'), unit(b'S'));
     // `T1H2S` is fine: minutes are optional behind hours, as are seconds behind minutes.
-    (hours || minutes || seconds) && rest.is_empty()
+    let time = [b'H', b'M', b'S'].map(|letter| unit(&mut rest, letter)).contains(&true);
+    time && rest.is_empty()
+}
+
+/// Passes over digits and the letter behind them, if that is what stands there.
+fn unit(rest: &mut &[u8], letter: u8) -> bool {
+    let count = digits(rest);
+    let found = count > 0 && rest.get(count) == Some(&letter);
+    if found {
+        *rest = rest.get(count + 1..).unwrap_or_default();
+    }
+    found
 }
